@@ -1,0 +1,87 @@
+// swift-tools-version: 6.1
+import Foundation
+import PackageDescription
+
+/// Where libtorch lies: `LOTA_TORCH` if set, else the link that `Scripts/bootstrap` makes.
+let torch = ProcessInfo.processInfo.environment["LOTA_TORCH"] ?? Context.packageDirectory + "/.torch"
+
+let strict: [SwiftSetting] = [
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("InternalImportsByDefault"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+]
+
+let package = Package(
+  name: "lota",
+  platforms: [.macOS(.v15)],
+  products: [
+    .executable(name: "lota", targets: ["lota"]),
+    .library(name: "Tickets", targets: ["Tickets"]),
+    .library(name: "Adaptation", targets: ["Adaptation"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+    .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+    .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+  ],
+  targets: [
+    .target(
+      name: "CTorch",
+      cxxSettings: [
+        .unsafeFlags([
+          "-I\(torch)/include", "-I\(torch)/include/torch/csrc/api/include",
+          "-O3", "-fno-math-errno", "-Wno-deprecated-declarations",
+        ])
+      ],
+      linkerSettings: [
+        .unsafeFlags(["-L\(torch)/lib", "-Xlinker", "-rpath", "-Xlinker", "\(torch)/lib"]),
+        .linkedLibrary("torch_cpu"), .linkedLibrary("c10"),
+      ]),
+    .target(name: "Torch", dependencies: ["CTorch"], swiftSettings: strict),
+    .target(
+      name: "Checkpoints",
+      dependencies: ["Torch", .product(name: "Crypto", package: "swift-crypto")],
+      swiftSettings: strict),
+    .target(
+      name: "Tokenizers",
+      dependencies: [.product(name: "HeapModule", package: "swift-collections")],
+      swiftSettings: strict),
+    .target(name: "Decoder", dependencies: ["Torch", "Checkpoints"], swiftSettings: strict),
+    .target(name: "Tickets", dependencies: ["Checkpoints", "Torch"], swiftSettings: strict),
+    .target(
+      name: "Adaptation",
+      dependencies: [
+        "Torch", "Checkpoints", "Tokenizers", "Decoder", "Tickets",
+        .product(name: "Yams", package: "Yams"),
+      ],
+      swiftSettings: strict),
+    .executableTarget(
+      name: "lota",
+      dependencies: [
+        "Torch", "Checkpoints", "Tokenizers", "Decoder", "Tickets", "Adaptation",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
+      swiftSettings: strict),
+    .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: strict),
+    .testTarget(name: "TorchTests", dependencies: ["Torch", "TestSupport"], swiftSettings: strict),
+    .testTarget(
+      name: "CheckpointsTests", dependencies: ["Checkpoints", "Torch", "TestSupport"],
+      resources: [.copy("Goldens")], swiftSettings: strict),
+    .testTarget(
+      name: "TokenizersTests", dependencies: ["Tokenizers", "TestSupport"],
+      resources: [.copy("Goldens")], swiftSettings: strict),
+    .testTarget(
+      name: "DecoderTests", dependencies: ["Decoder", "Checkpoints", "Torch", "TestSupport"],
+      resources: [.copy("Goldens")], swiftSettings: strict),
+    .testTarget(
+      name: "TicketsTests", dependencies: ["Tickets", "Checkpoints", "Torch", "TestSupport"],
+      swiftSettings: strict),
+    .testTarget(
+      name: "AdaptationTests",
+      dependencies: ["Adaptation", "Decoder", "Tickets", "Tokenizers", "Checkpoints", "Torch", "TestSupport"],
+      swiftSettings: strict),
+    .testTarget(name: "CommandLineTests", dependencies: ["lota", "Checkpoints", "Torch", "TestSupport"], swiftSettings: strict),
+  ],
+  cxxLanguageStandard: .cxx20
+)
