@@ -1,0 +1,179 @@
+/* CTorch: a thin C interface over libtorch, holding only the operations that lota's layers use.
+ *
+ * Conventions
+ *   Status      Every function that can fail returns a ct_status; CT_OK is zero. On failure out-parameters are
+ *               untouched and ct_last_error() describes what went wrong on the calling thread.
+ *   Ownership   A ct_tensor returned through an out-parameter belongs to the caller, who frees it with ct_release.
+ *               Arguments are borrowed. Views share storage with their source and keep it alive.
+ *   NULL        A tensor argument may be NULL only where its comment says "optional".
+ *   Threads     A tensor may be used from any thread, from one thread at a time. Operations use the library's own
+ *               thread pool: never call them from several threads at once, nor from inside another pool.
+ *   Gradients   No operation records a graph. Backward functions are explicit.
+ *   Layout      Tensors are row-major. Functions below that say "rows" need the last dimension contiguous.
+ *   Overwrite   Forward outputs are overwritten. Gradients of weights are accumulated where a name says "accumulate";
+ *               every other result is overwritten.
+ * The header is pure C, so the implementation can be built alone against another libtorch (a CUDA build, say).
+ */
+#ifndef LOTA_CTORCH_H
+#define LOTA_CTORCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#define CT_NOEXCEPT noexcept
+#else
+#define CT_NOEXCEPT
+#endif
+
+typedef struct ct_tensor_s *ct_tensor;
+
+typedef enum {
+  CT_OK = 0,
+  CT_INVALID_ARGUMENT = 1, /* shapes, element types or devices do not fit */
+  CT_OUT_OF_MEMORY = 2,
+  CT_NOT_SUPPORTED = 3, /* this libtorch, device or element type cannot do it */
+  CT_FAILED = 4
+} ct_status;
+
+typedef enum {
+  CT_FLOAT32 = 0,
+  CT_FLOAT64 = 1,
+  CT_FLOAT16 = 2,
+  CT_BFLOAT16 = 3,
+  CT_INT64 = 4,
+  CT_INT32 = 5,
+  CT_INT16 = 6,
+  CT_INT8 = 7,
+  CT_UINT8 = 8,
+  CT_BOOL = 9
+} ct_dtype;
+
+typedef enum { CT_CPU = 0, CT_CUDA = 1, CT_MPS = 2 } ct_device_kind;
+
+typedef struct {
+  ct_device_kind kind;
+  int32_t index; /* 0 on CPU and MPS */
+} ct_device;
+
+/* ---- runtime ---------------------------------------------------------------------------------------------- */
+
+/* Message of the last failure on this thread; valid until the next failing call. Never NULL. */
+const char *ct_last_error(void) CT_NOEXCEPT;
+/* libtorch's version, "2.13.0" for example. */
+const char *ct_version(void) CT_NOEXCEPT;
+/* Instruction set that libtorch's CPU kernels use, "AVX512" for example. */
+const char *ct_cpu_capability(void) CT_NOEXCEPT;
+/* Keeps freed blocks in the process instead of returning them to the system, where the C library allows it
+ * (glibc: M_MMAP_THRESHOLD, M_TRIM_THRESHOLD); page faults would otherwise dominate a training step. */
+void ct_keep_freed_memory(void) CT_NOEXCEPT;
+/* Returns freed blocks to the system now, where the C library allows it. */
+void ct_trim_memory(void) CT_NOEXCEPT;
+ct_status ct_set_threads(int32_t count) CT_NOEXCEPT;
+int32_t ct_threads(void) CT_NOEXCEPT;
+/* Number of usable devices of a kind: 1 for CPU; 0 where the kind is missing. */
+int32_t ct_device_count(ct_device_kind kind) CT_NOEXCEPT;
+/* Waits until queued work on the device is done. */
+ct_status ct_synchronize(ct_device device) CT_NOEXCEPT;
+
+/* ---- creation, views, copies -------------------------------------------------------------------------------- */
+
+void ct_release(ct_tensor tensor) CT_NOEXCEPT; /* NULL is ignored */
+/* Uninitialised contiguous tensor. */
+ct_status ct_empty(const int64_t *shape, int32_t rank, ct_dtype dtype, ct_device device, ct_tensor *out) CT_NOEXCEPT;
+ct_status ct_full(const int64_t *shape, int32_t rank, double value, ct_dtype dtype, ct_device device, ct_tensor *out) CT_NOEXCEPT;
+/* CPU tensor over memory of the caller, used in place. `release(context)` runs when the last view dies. */
+ct_status ct_borrow(void *data, const int64_t *shape, int32_t rank, ct_dtype dtype, void (*release)(void *), void *context, ct_tensor *out) CT_NOEXCEPT;
+
+int32_t ct_rank(ct_tensor tensor) CT_NOEXCEPT;
+int64_t ct_size(ct_tensor tensor, int32_t dimension) CT_NOEXCEPT;
+int64_t ct_stride(ct_tensor tensor, int32_t dimension) CT_NOEXCEPT;
+ct_dtype ct_dtype_of(ct_tensor tensor) CT_NOEXCEPT;
+ct_device ct_device_of(ct_tensor tensor) CT_NOEXCEPT;
+bool ct_is_contiguous(ct_tensor tensor) CT_NOEXCEPT;
+/* First element; host memory only for CPU tensors. */
+void *ct_data(ct_tensor tensor) CT_NOEXCEPT;
+
+ct_status ct_reshape_view(ct_tensor source, const int64_t *shape, int32_t rank, ct_tensor *out) CT_NOEXCEPT;
+ct_status ct_narrow(ct_tensor source, int32_t dimension, int64_t start, int64_t length, ct_tensor *out) CT_NOEXCEPT;
+ct_status ct_transpose(ct_tensor source, int32_t first, int32_t second, ct_tensor *out) CT_NOEXCEPT;
+/* Copy with another element type or device; a new contiguous tensor even when neither changes. */
+ct_status ct_convert(ct_tensor source, ct_dtype dtype, ct_device device, ct_tensor *out) CT_NOEXCEPT;
+/* destination = source, converting type and device; shapes must match. */
+ct_status ct_copy(ct_tensor destination, ct_tensor source) CT_NOEXCEPT;
+ct_status ct_fill(ct_tensor tensor, double value) CT_NOEXCEPT;
+
+/* ---- arithmetic --------------------------------------------------------------------------------------------- */
+
+/* out = beta * out + alpha * op(a) op(b); op is the transpose where asked. a, b, out are matrices. beta 0 ignores out. */
+ct_status ct_gemm(ct_tensor a, bool transpose_a, ct_tensor b, bool transpose_b, double alpha, double beta, ct_tensor out) CT_NOEXCEPT;
+/* out += alpha * source (shapes broadcast to out's). */
+ct_status ct_add(ct_tensor out, ct_tensor source, double alpha) CT_NOEXCEPT;
+ct_status ct_scale(ct_tensor tensor, double factor) CT_NOEXCEPT;
+/* Sum over all elements, accumulated in double for float32 on the CPU. Waits for the device. */
+ct_status ct_sum(ct_tensor tensor, double *out) CT_NOEXCEPT;
+/* Sum of squares, accumulated in double for float32 on the CPU. Waits for the device. */
+ct_status ct_sum_of_squares(ct_tensor tensor, double *out) CT_NOEXCEPT;
+/* out[c] += sum over rows r of source[r, c]: the gradient of a bias. */
+ct_status ct_accumulate_column_sums(ct_tensor source, ct_tensor out) CT_NOEXCEPT;
+/* Index of the largest element of each row of [R, C]; the lowest index wins ties. out: int64 [R]. */
+ct_status ct_argmax_rows(ct_tensor source, ct_tensor *out) CT_NOEXCEPT;
+
+/* ---- indexing ----------------------------------------------------------------------------------------------- */
+
+/* out[i, :] = table[rows[i], :]. rows: int64 [R]. */
+ct_status ct_gather_rows(ct_tensor table, ct_tensor rows, ct_tensor out) CT_NOEXCEPT;
+/* table[rows[i], :] += source[i, :]; repeated rows add up. */
+ct_status ct_accumulate_rows(ct_tensor table, ct_tensor rows, ct_tensor source) CT_NOEXCEPT;
+/* out[i] = source.flat[index[i]] (or += with accumulate). source contiguous; index int32 or int64 [K]. */
+ct_status ct_gather_flat(ct_tensor source, ct_tensor index, bool accumulate, ct_tensor out) CT_NOEXCEPT;
+/* destination.flat[index[i]] = values[i], converting to destination's type. Indices must be distinct. */
+ct_status ct_scatter_flat(ct_tensor destination, ct_tensor index, ct_tensor values) CT_NOEXCEPT;
+
+/* ---- layers --------------------------------------------------------------------------------------------------
+ * N tokens, D width, F intermediate width, V vocabulary, H query heads, K key/value heads, E head size.           */
+
+/* y = x / sqrt(mean(x^2) + epsilon) * w;  rstd [N] float32 (float64 for float64 input) is kept for backward. */
+ct_status ct_rms_norm(ct_tensor xND, ct_tensor wD, double epsilon, ct_tensor yND, ct_tensor rstdN) CT_NOEXCEPT;
+/* dx += gradient with respect to x. dwAccumulateD: optional, += gradient with respect to w. */
+ct_status ct_rms_norm_backward(ct_tensor dyND, ct_tensor xND, ct_tensor wD, ct_tensor rstdN, ct_tensor dxAccumulateND, ct_tensor dwAccumulateD) CT_NOEXCEPT;
+/* Rotates each head's halves in place by the angle of its position (Su et al. 2021, in the half-split layout of
+ * Hugging Face). x: rows [N, heads * E], may be a column range of a wider matrix. cosine, sine: [P, E/2] in x's
+ * compute type (float32; float64 for float64). positions: int64 [N]. inverse rotates back (the gradient). */
+ct_status ct_rotary(ct_tensor x, int64_t heads, ct_tensor cosine, ct_tensor sine, ct_tensor positions, bool inverse) CT_NOEXCEPT;
+/* h = silu(g) * u, with g = gu[:, :F] and u = gu[:, F:]. */
+ct_status ct_swiglu(ct_tensor gu, ct_tensor h) CT_NOEXCEPT;
+/* Recomputes h into `h` and replaces gu by its gradient, given dh. */
+ct_status ct_swiglu_backward(ct_tensor gu, ct_tensor dh, ct_tensor h) CT_NOEXCEPT;
+/* losses[i] = -log softmax(logits[i])[targets[i]]; with gradient, logits become scale * (softmax - onehot).
+ * logits [L, V]; targets int64 [L]; losses float32 (float64 for float64 logits). */
+ct_status ct_cross_entropy(ct_tensor logits, ct_tensor targets, bool gradient, double scale, ct_tensor losses) CT_NOEXCEPT;
+
+/* Causal attention inside each of `sequences` packed sequences; no token sees another sequence.
+ * qkv: rows [N, (H + 2K) E]; offsets: host int32 [sequences + 1]; window: keys i - window < j <= i are seen, 0 = all.
+ * out: [N, H E]. logsumexp: [H, N], for backward. */
+ct_status ct_attention(ct_tensor qkv, const int32_t *offsets, int32_t sequences, int64_t H, int64_t K, int64_t window, ct_tensor out, ct_tensor logsumexp) CT_NOEXCEPT;
+/* dqkv is overwritten: [N, (H + 2K) E]. */
+ct_status ct_attention_backward(ct_tensor dout, ct_tensor qkv, ct_tensor out, ct_tensor logsumexp, const int32_t *offsets, int32_t sequences, int64_t H, int64_t K, int64_t window, ct_tensor dqkv) CT_NOEXCEPT;
+/* Stores one token's key or value for each of B sequences: cache[slots[b], places[b]] = rows[b].
+ * rows: [B, K E], may be a column range; cache: [S, T, K, E]; slots, places: host int32 [B]. */
+ct_status ct_cache_append(ct_tensor cache, ct_tensor rows, const int32_t *slots, const int32_t *places) CT_NOEXCEPT;
+/* One new token for each of B sequences against its cache. q: rows [B, H E]; keys, values: [S, T, K, E];
+ * slots: host int32 [B], each sequence's place in the cache; lengths: host int32 [B], number of valid positions in
+ * the cache, the new token's included. out: [B, H E]. */
+ct_status ct_attention_decode(ct_tensor q, ct_tensor keys, ct_tensor values, const int32_t *slots, const int32_t *lengths, int64_t window, ct_tensor out) CT_NOEXCEPT;
+
+/* ---- optimizers: one in-place step on tensors of equal shape; the gradient is multiplied by gradient_scale first -- */
+
+/* v = alpha v + (1 - alpha) g^2;  w -= rate * g / (sqrt(v) + epsilon). v float32 for half-precision weights. */
+ct_status ct_rmsprop_step(ct_tensor w, ct_tensor g, ct_tensor v, double gradient_scale, double rate, double alpha, double epsilon) CT_NOEXCEPT;
+/* Loshchilov and Hutter 2019, decoupled decay; step counts from 1. */
+ct_status ct_adamw_step(ct_tensor w, ct_tensor g, ct_tensor m, ct_tensor v, double gradient_scale, double rate, double beta1, double beta2, double epsilon, double weight_decay, int64_t step) CT_NOEXCEPT;
+ct_status ct_sgd_step(ct_tensor w, ct_tensor g, double gradient_scale, double rate) CT_NOEXCEPT;
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,57 @@
+internal import CTorch
+#if canImport(Glibc)
+  internal import Glibc
+#elseif canImport(Darwin)
+  internal import Darwin
+#endif
+
+/// Facts and settings of the engine as a whole.
+public enum Engine {
+  /// libtorch's version, `2.13.0` for example.
+  public static var version: String { String(cString: ct_version()) }
+
+  /// Instruction set of libtorch's CPU kernels, `AVX512` for example.
+  public static var cpuCapability: String { String(cString: ct_cpu_capability()) }
+
+  /// Threads that one operation uses on the CPU.
+  public static var threadCount: Int { Int(ct_threads()) }
+
+  /// - Throws: ``TorchError/invalidArgument(message:shapes:)`` for a count below 1.
+  public static func setThreadCount(_ count: Int) throws {
+    try check(ct_set_threads(Int32(clamping: count)))
+  }
+
+  /// Keeps freed memory in the process: without it, returning and refaulting large blocks halves training speed on Linux.
+  public static func keepFreedMemory() { ct_keep_freed_memory() }
+
+  /// Gives freed memory back to the system, between phases for example.
+  public static func trimMemory() { ct_trim_memory() }
+
+  /// Waits until queued work on `device` is done.
+  public static func synchronize(_ device: Device) throws { try check(ct_synchronize(device.cValue)) }
+
+  /// The largest resident size of this process so far, in bytes.
+  public static var peakMemoryInBytes: Int {
+    var usage = rusage()
+    #if canImport(Darwin)
+      getrusage(RUSAGE_SELF, &usage)
+      return Int(usage.ru_maxrss)
+    #else
+      getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
+      return Int(usage.ru_maxrss) * 1024
+    #endif
+  }
+}
+
+/// Turns a status into an error that carries the engine's message and the operands' shapes.
+func check(_ status: ct_status, _ operands: Tensor?...) throws {
+  guard status != CT_OK else { return }
+  let message = String(cString: ct_last_error())
+  let shapes = operands.compactMap { $0?.shape }
+  switch status {
+  case CT_INVALID_ARGUMENT: throw TorchError.invalidArgument(message: message, shapes: shapes)
+  case CT_OUT_OF_MEMORY: throw TorchError.outOfMemory(message: message, shapes: shapes)
+  case CT_NOT_SUPPORTED: throw TorchError.notSupported(message: message)
+  default: throw TorchError.failed(message: message)
+  }
+}

@@ -1,0 +1,63 @@
+internal import CTorch
+
+extension Tensor {
+  /// `self = op(a) op(b)`, or `self += ...` with `accumulating`; `op` transposes where asked. All are matrices.
+  public func setProduct(
+    _ a: Tensor, _ b: Tensor, transposeA: Bool = false, transposeB: Bool = false, accumulating: Bool = false
+  ) throws {
+    try check(ct_gemm(a.handle, transposeA, b.handle, transposeB, 1, accumulating ? 1 : 0, handle), a, b, self)
+  }
+
+  /// `self += factor * source`; `source` broadcasts to this shape.
+  public func add(_ source: Tensor, times factor: Double = 1) throws {
+    try check(ct_add(handle, source.handle, factor), self, source)
+  }
+
+  public func scale(by factor: Double) throws { try check(ct_scale(handle, factor), self) }
+
+  /// Sum of all elements. Waits for the device.
+  public func sum() throws -> Double {
+    var result = 0.0
+    try check(ct_sum(handle, &result), self)
+    return result
+  }
+
+  /// Sum of the squares of all elements. Waits for the device.
+  public func sumOfSquares() throws -> Double {
+    var result = 0.0
+    try check(ct_sum_of_squares(handle, &result), self)
+    return result
+  }
+
+  /// `self[c] += sum over r of source[r, c]`.
+  public func accumulateColumnSums(of source: Tensor) throws {
+    try check(ct_accumulate_column_sums(source.handle, handle), source, self)
+  }
+
+  /// Column of the largest element of each row of `[R, C]`, as int64 `[R]`; the lowest column wins ties.
+  public func argmaxRows() throws -> Tensor { try Tensor.adopting(self) { ct_argmax_rows(handle, $0) } }
+}
+
+// MARK: - Indexing
+
+extension Tensor {
+  /// `self[i, :] = table[rows[i], :]`; `rows` is int64 `[R]`.
+  public func setRows(of table: Tensor, at rows: Tensor) throws {
+    try check(ct_gather_rows(table.handle, rows.handle, handle), table, rows, self)
+  }
+
+  /// `self[rows[i], :] += source[i, :]`; repeated rows add up.
+  public func accumulateRows(_ source: Tensor, at rows: Tensor) throws {
+    try check(ct_accumulate_rows(handle, rows.handle, source.handle), self, rows, source)
+  }
+
+  /// `self[i] = source.flat[index[i]]`, or `+=` with `accumulating`; `index` is int32 or int64.
+  public func gather(from source: Tensor, at index: Tensor, accumulating: Bool = false) throws {
+    try check(ct_gather_flat(source.handle, index.handle, accumulating, handle), source, index, self)
+  }
+
+  /// `self.flat[index[i]] = values[i]`, rounded to this element type; indices must be distinct.
+  public func scatter(_ values: Tensor, at index: Tensor) throws {
+    try check(ct_scatter_flat(handle, index.handle, values.handle), self, index, values)
+  }
+}

@@ -1,0 +1,106 @@
+internal import CTorch
+
+/// Kernels of the decoder's layers. N tokens, D width, F intermediate width, V vocabulary, H query heads,
+/// K key/value heads, E head size.
+public enum Kernels {
+  /// `y = x / sqrt(mean(x^2) + epsilon) * w`. `rstdN` is kept for backward.
+  public static func rmsNorm(_ xND: Tensor, weight wD: Tensor, epsilon: Double, into yND: Tensor, rstd rstdN: Tensor) throws {
+    try check(ct_rms_norm(xND.handle, wD.handle, epsilon, yND.handle, rstdN.handle), xND, wD, yND, rstdN)
+  }
+
+  /// `dx += ...`, and `dw += ...` where given.
+  public static func rmsNormBackward(
+    _ dyND: Tensor, input xND: Tensor, weight wD: Tensor, rstd rstdN: Tensor, accumulating dxND: Tensor, weightGradient dwD: Tensor?
+  ) throws {
+    try check(
+      ct_rms_norm_backward(dyND.handle, xND.handle, wD.handle, rstdN.handle, dxND.handle, dwD?.handle),
+      dyND, xND, wD, rstdN, dxND, dwD)
+  }
+
+  /// Rotates every head of `x` (rows `[N, heads E]`, possibly columns of a wider matrix) in place; `inverse` rotates back.
+  public static func rotate(
+    _ x: Tensor, heads: Int, cosine: Tensor, sine: Tensor, positions: Tensor, inverse: Bool = false
+  ) throws {
+    try check(
+      ct_rotary(x.handle, Int64(heads), cosine.handle, sine.handle, positions.handle, inverse), x, cosine, positions)
+  }
+
+  /// `h = silu(gu[:, :F]) * gu[:, F:]`.
+  public static func swiGLU(_ gu: Tensor, into h: Tensor) throws { try check(ct_swiglu(gu.handle, h.handle), gu, h) }
+
+  /// Recomputes `h` and replaces `gu` by its gradient.
+  public static func swiGLUBackward(_ gu: Tensor, gradient dh: Tensor, output h: Tensor) throws {
+    try check(ct_swiglu_backward(gu.handle, dh.handle, h.handle), gu, dh, h)
+  }
+
+  /// `losses[i] = -log softmax(logits[i])[targets[i]]`; with `gradientScale`, logits become `scale * (softmax - onehot)`.
+  public static func crossEntropy(_ logits: Tensor, targets: Tensor, gradientScale: Double?, losses: Tensor) throws {
+    try check(
+      ct_cross_entropy(logits.handle, targets.handle, gradientScale != nil, gradientScale ?? 0, losses.handle),
+      logits, targets, losses)
+  }
+
+  /// Causal attention inside each packed sequence. `qkv` `[N, (H + 2K) E]`, `offsets` `[B + 1]`, `window` 0 for none.
+  public static func attention(
+    qkv: Tensor, offsets: [Int32], heads: Int, keyValueHeads: Int, window: Int, into out: Tensor, logSumExp: Tensor
+  ) throws {
+    try check(
+      ct_attention(
+        qkv.handle, offsets, Int32(clamping: offsets.count - 1), Int64(heads), Int64(keyValueHeads), Int64(window),
+        out.handle, logSumExp.handle), qkv, out, logSumExp)
+  }
+
+  /// `dqkv` is overwritten.
+  public static func attentionBackward(
+    _ dout: Tensor, qkv: Tensor, output: Tensor, logSumExp: Tensor, offsets: [Int32], heads: Int, keyValueHeads: Int,
+    window: Int, into dqkv: Tensor
+  ) throws {
+    try check(
+      ct_attention_backward(
+        dout.handle, qkv.handle, output.handle, logSumExp.handle, offsets, Int32(clamping: offsets.count - 1),
+        Int64(heads), Int64(keyValueHeads), Int64(window), dqkv.handle), dout, qkv, output, logSumExp, dqkv)
+  }
+
+  /// `cache[slots[b], places[b]] = rows[b]`: one token's keys or values. `rows` `[B, K E]`, `cache` `[S, T, K, E]`.
+  public static func append(_ rows: Tensor, to cache: Tensor, slots: [Int32], places: [Int32]) throws {
+    guard slots.count == rows.shape.first, places.count == slots.count else {
+      throw TorchError.invalidArgument(message: "cache append: one slot and place a row is needed", shapes: [rows.shape])
+    }
+    try check(ct_cache_append(cache.handle, rows.handle, slots, places), cache, rows)
+  }
+
+  /// One new token for each sequence against its cache. `q` `[B, H E]`; `keys`, `values` `[S, T, K, E]`;
+  /// `slots` and `lengths` `[B]`.
+  public static func attentionDecode(
+    q: Tensor, keys: Tensor, values: Tensor, slots: [Int32], lengths: [Int32], window: Int, into out: Tensor
+  ) throws {
+    guard slots.count == q.shape.first, lengths.count == slots.count else {
+      throw TorchError.invalidArgument(message: "attention decode: one slot and length a row is needed", shapes: [q.shape])
+    }
+    try check(
+      ct_attention_decode(q.handle, keys.handle, values.handle, slots, lengths, Int64(window), out.handle),
+      q, keys, out)
+  }
+}
+
+/// One in-place optimizer step on tensors of equal size. The gradient is multiplied by `scale` first.
+public enum OptimizerKernels {
+  public static func rmsProp(
+    _ w: Tensor, gradient g: Tensor, average v: Tensor, scale: Double, rate: Double, alpha: Double, epsilon: Double
+  ) throws {
+    try check(ct_rmsprop_step(w.handle, g.handle, v.handle, scale, rate, alpha, epsilon), w, g, v)
+  }
+
+  public static func adamW(
+    _ w: Tensor, gradient g: Tensor, mean m: Tensor, average v: Tensor, scale: Double, rate: Double, beta1: Double,
+    beta2: Double, epsilon: Double, weightDecay: Double, step: Int
+  ) throws {
+    try check(
+      ct_adamw_step(w.handle, g.handle, m.handle, v.handle, scale, rate, beta1, beta2, epsilon, weightDecay, Int64(step)),
+      w, g, m, v)
+  }
+
+  public static func sgd(_ w: Tensor, gradient g: Tensor, scale: Double, rate: Double) throws {
+    try check(ct_sgd_step(w.handle, g.handle, scale, rate), w, g)
+  }
+}
