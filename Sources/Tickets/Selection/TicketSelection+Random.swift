@@ -1,0 +1,36 @@
+extension TicketSelection {
+  /// A ticket of exactly k weights, each set of k weights equally likely: calibration with no data at all.
+  ///
+  /// The weights are visited in canonical order and one stream, seeded with `seed`, decides each of them (Knuth's
+  /// algorithm S): the ticket depends on the tensors' names and shapes and the seed only, not on the platform.
+  ///
+  /// - Parameter excluding: weights that may not be selected.
+  /// - Throws: `sparsityOutOfRange`, `countOutOfRange`, `shapeMismatch`, `capacityTooSmall`.
+  public static func random(
+    shapes: [String: [Int]], amount: Amount, seed: UInt64, excluding: Mask? = nil, baseFingerprint: String? = nil
+  ) throws -> Mask {
+    let tensors = try plannedTensors(names: Array(shapes.keys), excluding: excluding) { shapes[$0] ?? [] }
+    let plan = ChunkPlan(tensors: tensors)
+    let keep = try amount.count(of: plan.count)
+    try checkCapacity(keep, plan: plan)
+
+    var generator = SeededGenerator(seed: seed)
+    var wanted = UInt64(keep)
+    var left = UInt64(plan.count - tensors.reduce(0) { $0 + ($1.excluded?.populationCount ?? 0) })
+    for chunk in plan.chunks {
+      guard wanted > 0, let words = plan.words(of: chunk) else { break }
+      plan.withExcluded(of: chunk) { excluded in
+        for offset in 0..<chunk.range.count {
+          let bit = UInt64(1) << UInt64(offset % 64)
+          if let excluded, excluded[offset / 64] & bit != 0 { continue }
+          if generator.next(below: left) < wanted {
+            words[offset / 64] |= bit
+            wanted -= 1
+          }
+          left -= 1
+        }
+      }
+    }
+    return try plan.mask(sparsity: amount.sparsity(of: plan.count), baseFingerprint: baseFingerprint)
+  }
+}

@@ -1,0 +1,127 @@
+import Foundation
+
+/// Extraction of a ticket: exactly k weights of largest magnitude, ranked over all tensors together.
+public enum TicketSelection {
+  /// How many weights to keep.
+  public enum Amount: Equatable, Sendable {
+    /// Keep round-half-to-even((1 - sparsity) * n) of n weights.
+    case sparsity(Double)
+    case count(Int)
+
+    /// - Throws: `sparsityOutOfRange`, `countOutOfRange`.
+    public func count(of total: Int) throws -> Int {
+      switch self {
+      case .sparsity(let sparsity):
+        guard sparsity >= 0, sparsity < 1 else { throw TicketsError.sparsityOutOfRange(sparsity) }
+        return Int(((1 - sparsity) * Double(total)).rounded(.toNearestOrEven))
+      case .count(let count):
+        guard count >= 0, count <= total else {
+          throw TicketsError.countOutOfRange(requested: count, total: total)
+        }
+        return count
+      }
+    }
+
+    /// The fraction to freeze, as requested or as it follows from the count.
+    func sparsity(of total: Int) -> Double {
+      switch self {
+      case .sparsity(let sparsity): sparsity
+      case .count(let count): total == 0 ? 0 : 1 - Double(count) / Double(total)
+      }
+    }
+  }
+
+  /// What to do when fewer weights differ from zero than are to be kept.
+  public enum UnchangedWeights: Sendable {
+    /// Throw `fewerChangedThanRequested`.
+    case refuse
+    /// Fill up with unchanged weights by the tie rule: canonical order, then row-major index.
+    case fillInOrder
+  }
+
+  /// Knobs that change speed and memory, never the result.
+  package struct Tuning: Sendable {
+    package var workerCount: Int
+    /// Most weights of the threshold's bin that are remembered (4 bytes each); with more, the scan goes on in passes.
+    package var candidateLimit: Int
+
+    package init(
+      workerCount: Int = ProcessInfo.processInfo.activeProcessorCount, candidateLimit: Int = 1 << 22
+    ) {
+      self.workerCount = max(1, workerCount)
+      self.candidateLimit = max(0, candidateLimit)
+    }
+  }
+
+  /// Keeps exactly k weights of largest `|tuned - base|`, computed in float32, ranked over all of `names` together.
+  ///
+  /// Equal magnitudes rank by canonical tensor order, then by row-major index: the result is that of a stable
+  /// descending sort. It does not depend on the number of threads. Beside the mask, memory is bounded by a few tens
+  /// of megabytes, whatever the size of the model: the weights are read in chunks, in one pass to three.
+  ///
+  /// - Parameters:
+  ///   - names: the scoped tensors, in any order.
+  ///   - amount: k, or the sparsity it follows from; relative to all of `names`, exclusion or not.
+  ///   - excluding: weights that may not be selected (LoTTO); tensors outside `names` are ignored.
+  ///   - baseFingerprint: written into the mask.
+  ///   - progress: called from any thread with the fraction done.
+  /// - Throws: `sparsityOutOfRange`, `countOutOfRange`, `duplicateTensor`, `shapeMismatch`, `notFinite`,
+  ///   `fewerChangedThanRequested`, `capacityTooSmall`, and what the sources throw.
+  public static func select(
+    base: any WeightSource, tuned: any WeightSource, names: [String], amount: Amount, excluding: Mask? = nil,
+    unchanged: UnchangedWeights = .refuse, baseFingerprint: String? = nil,
+    progress: (@Sendable (Double) -> Void)? = nil
+  ) throws -> Mask {
+    try select(
+      base: base, tuned: tuned, names: names, amount: amount, excluding: excluding, unchanged: unchanged,
+      baseFingerprint: baseFingerprint, tuning: Tuning(), progress: progress)
+  }
+
+  package static func select(
+    base: any WeightSource, tuned: any WeightSource, names: [String], amount: Amount, excluding: Mask? = nil,
+    unchanged: UnchangedWeights = .refuse, baseFingerprint: String? = nil, tuning: Tuning,
+    progress: (@Sendable (Double) -> Void)? = nil
+  ) throws -> Mask {
+    let tensors = try plannedTensors(names: names, excluding: excluding) { name in
+      let shape = try base.shape(of: name)
+      let found = try tuned.shape(of: name)
+      guard shape == found else { throw TicketsError.shapeMismatch(tensor: name, expected: shape, found: found) }
+      return shape
+    }
+    let plan = ChunkPlan(tensors: tensors)
+    let keep = try amount.count(of: plan.count)
+    try checkCapacity(keep, plan: plan)
+    var scan = MagnitudeScan(base: base, tuned: tuned, plan: plan, tuning: tuning, progress: progress)
+    try scan.mark(keep, unchanged: unchanged)
+    let mask = try plan.mask(sparsity: amount.sparsity(of: plan.count), baseFingerprint: baseFingerprint)
+    guard mask.keptCount == keep else { throw TicketsError.weightsChangedDuringSelection }
+    progress?(1)
+    return mask
+  }
+
+  static func plannedTensors(
+    names: [String], excluding: Mask?, shape: (String) throws -> [Int]
+  ) throws -> [ChunkPlan.Tensor] {
+    var seen: Set<String> = []
+    return try TicketScope.canonicalOrder(names).map { name in
+      guard seen.insert(name).inserted else { throw TicketsError.duplicateTensor(name) }
+      let shape = try shape(name)
+      guard let count = Mask.elementCount(of: shape) else {
+        throw TicketsError.tensorTooLarge(tensor: name, elements: .max, limit: .max)
+      }
+      let excluded = excluding?[name]
+      if let excluded, excluded.shape != shape {
+        throw TicketsError.shapeMismatch(tensor: name, expected: shape, found: excluded.shape)
+      }
+      return ChunkPlan.Tensor(name: name, shape: shape, count: count, excluded: excluded?.bits)
+    }
+  }
+
+  static func checkCapacity(_ keep: Int, plan: ChunkPlan) throws {
+    let excluded = plan.tensors.reduce(0) { $0 + ($1.excluded?.populationCount ?? 0) }
+    guard keep <= plan.count - excluded else {
+      throw TicketsError.capacityTooSmall(
+        requested: keep, available: plan.count - excluded, excluded: excluded, total: plan.count)
+    }
+  }
+}

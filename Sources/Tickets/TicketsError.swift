@@ -1,0 +1,159 @@
+public import Foundation
+
+/// What can go wrong with tickets: scopes, masks, selection and adapters.
+public enum TicketsError: Error, Equatable, Sendable {
+  // Scope and sources
+  case noScopedWeights(found: Int)
+  case duplicateTensor(String)
+  case missingTensors([String])
+  case shapeMismatch(tensor: String, expected: [Int], found: [Int])
+  case tensorTooLarge(tensor: String, elements: Int, limit: Int)
+
+  // Selection
+  case sparsityOutOfRange(Double)
+  case countOutOfRange(requested: Int, total: Int)
+  case notFinite(tensor: String, index: Int, source: NonFiniteSource)
+  case fewerChangedThanRequested(changed: Int, requested: Int, total: Int)
+  case capacityTooSmall(requested: Int, available: Int, excluded: Int, total: Int)
+  case weightsChangedDuringSelection
+
+  // Masks
+  case maskMalformed(path: String, problem: String)
+  case paddingBitsSet(count: Int)
+  case packedByteCount(expected: Int, found: Int)
+  case masksCoverDifferentTensors([String])
+  case maskDoesNotFit([String])
+
+  // Adapters
+  case adapterMalformed(path: String, problem: String)
+  case adapterUnsupportedVersion(path: String, version: Int)
+  case adapterDoesNotFit(path: String, problems: [String])
+  case wrongBase(adapter: String, tensors: [String])
+  case adaptersOverlap(first: String, second: String, tensor: String, count: Int)
+  case trainedOutsideMask(tensor: String, index: Int)
+  case outputExists(String)
+
+  /// Where a value that is not finite was met.
+  public enum NonFiniteSource: String, Equatable, Sendable {
+    case base = "the base weight"
+    case tuned = "the tuned weight"
+    case difference = "the difference tuned - base"
+  }
+}
+
+extension TicketsError: CustomStringConvertible, LocalizedError {
+  public var errorDescription: String? { description }
+
+  public var description: String {
+    switch self {
+    case .noScopedWeights, .duplicateTensor, .missingTensors, .shapeMismatch, .tensorTooLarge:
+      sourceDescription
+    case .sparsityOutOfRange, .countOutOfRange, .notFinite, .fewerChangedThanRequested, .capacityTooSmall,
+      .weightsChangedDuringSelection:
+      selectionDescription
+    case .maskMalformed, .paddingBitsSet, .packedByteCount, .masksCoverDifferentTensors, .maskDoesNotFit:
+      maskDescription
+    case .adapterMalformed, .adapterUnsupportedVersion, .adapterDoesNotFit, .wrongBase, .adaptersOverlap,
+      .trainedOutsideMask, .outputExists:
+      adapterDescription
+    }
+  }
+
+  private var sourceDescription: String {
+    switch self {
+    case .noScopedWeights(let found):
+      """
+      none of the \(found) tensors is a projection weight (model.layers.N.self_attn.{q,k,v,o}_proj.weight or \
+      model.layers.N.mlp.{gate,up,down}_proj.weight); is this a Llama or Mistral model?
+      """
+    case .duplicateTensor(let name):
+      "tensor \(name) is listed twice; list every tensor once"
+    case .missingTensors(let names):
+      "the model lacks \(Self.list(names)); use a model of the same architecture"
+    case .shapeMismatch(let tensor, let expected, let found):
+      "tensor \(tensor) has shape \(found), expected \(expected); use a model of the same architecture"
+    case .tensorTooLarge(let tensor, let elements, let limit):
+      "tensor \(tensor) has \(elements) elements; at most \(limit) can be indexed"
+    default: ""
+    }
+  }
+
+  private var selectionDescription: String {
+    switch self {
+    case .sparsityOutOfRange(let sparsity):
+      "sparsity \(sparsity) is outside [0, 1); give the fraction of weights to freeze, 0.9 for example"
+    case .countOutOfRange(let requested, let total):
+      "cannot keep \(requested) of \(total) weights; give a count from 0 to \(total)"
+    case .notFinite(let tensor, let index, let source):
+      """
+      \(source.rawValue) is NaN or infinite in tensor \(tensor) at index \(index); \
+      calibration has diverged or the file is damaged: lower the learning rate or fetch the file again
+      """
+    case .fewerChangedThanRequested(let changed, let requested, let total):
+      """
+      only \(changed) of \(total) weights changed, but the ticket needs \(requested); calibrate for more steps, \
+      raise the sparsity to at least \(Self.sparsity(keeping: changed, of: total)), or keep float32 weights \
+      (bfloat16 rounds small updates away)
+      """
+    case .capacityTooSmall(let requested, let available, let excluded, let total):
+      """
+      the ticket needs \(requested) weights, but \(excluded) of \(total) belong to excluded tickets and only \
+      \(available) are left; raise the sparsity or exclude fewer tickets
+      """
+    case .weightsChangedDuringSelection:
+      "the weights changed while they were ranked; let nothing write to them during selection"
+    default: ""
+    }
+  }
+
+  private var maskDescription: String {
+    switch self {
+    case .maskMalformed(let path, let problem):
+      "\(path) is not a usable mask: \(problem); write it again"
+    case .paddingBitsSet(let count):
+      "the unused bits after bit \(count) are not zero"
+    case .packedByteCount(let expected, let found):
+      "\(found) packed bytes, expected \(expected)"
+    case .masksCoverDifferentTensors(let problems):
+      "the masks belong to different models: \(Self.list(problems)); use masks of one model"
+    case .maskDoesNotFit(let problems):
+      "the mask does not fit the model: \(Self.list(problems)); use a mask made from this model"
+    default: ""
+    }
+  }
+
+  private var adapterDescription: String {
+    switch self {
+    case .adapterMalformed(let path, let problem):
+      "\(path) is not a usable adapter: \(problem); write or fetch it again"
+    case .adapterUnsupportedVersion(let path, let version):
+      "\(path) has adapter format version \(version), which this program cannot read; use a newer program"
+    case .adapterDoesNotFit(let path, let problems):
+      "adapter \(path) does not fit the model: \(Self.list(problems)); use the base it was trained on"
+    case .wrongBase(let adapter, let tensors):
+      "adapter \(adapter) was trained on another base: \(Self.list(tensors)) differ(s); use the base it was trained on"
+    case .adaptersOverlap(let first, let second, let tensor, let count):
+      """
+      adapters \(first) and \(second) both change \(count) weights of tensor \(tensor); \
+      only disjoint tickets can be applied together
+      """
+    case .trainedOutsideMask(let tensor, let index):
+      "tensor \(tensor) differs from the base outside the mask, first at index \(index); use the run's own mask"
+    case .outputExists(let path):
+      "\(path) exists already; choose another directory or remove it"
+    default: ""
+    }
+  }
+
+  /// The first three, and how many more there are.
+  private static func list(_ items: [String]) -> String {
+    let shown = items.prefix(3).joined(separator: ", ")
+    return items.count > 3 ? "\(shown) and \(items.count - 3) more" : shown
+  }
+
+  /// The smallest sparsity, rounded up to four places, that keeps at most `count` of `total`.
+  private static func sparsity(keeping count: Int, of total: Int) -> Double {
+    guard total > 0 else { return 0 }
+    return ((1 - Double(count) / Double(total)) * 10_000).rounded(.up) / 10_000
+  }
+}
