@@ -82,6 +82,8 @@ extension CheckpointError: CustomStringConvertible, LocalizedError {
     case .tooFewBytes(let path, let expected, let written):
       "\(path): only \(written) of the \(expected) bytes announced were written"
     case .writerFinished(let path): "\(path): already finished, nothing more can be written"
+    case .unexpectedTensor(let name, let expected, let path):
+      "\(path): tensor \(name) written where \(expected.map { "\($0) is next" } ?? "all are complete")"
     default: nil
     }
   }

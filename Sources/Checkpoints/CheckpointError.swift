@@ -42,6 +42,8 @@ public enum CheckpointError: Error, Equatable, Sendable {
   case tooManyBytes(path: String, expected: Int)
   case tooFewBytes(path: String, expected: Int, written: Int)
   case writerFinished(path: String)
+  /// Tensors must be written in the order announced; `expected` is nil when all have been.
+  case unexpectedTensor(name: String, expected: String?, path: String)
 
   // Configuration
   case missingConfigurationKey(path: String, key: String)

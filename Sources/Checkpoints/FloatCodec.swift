@@ -64,10 +64,12 @@ public enum FloatCodec {
   @inline(__always)
   package static func widenFloat16(_ bits: UInt16) -> Float {
     let magnitude = UInt32(bits & 0x7FFF) << 13
-    // The exponent's bias grows from 15 to 127: scaling by 2^112 is exact and normalises subnormals too.
-    let scaled = (Float(bitPattern: magnitude) * Float(bitPattern: (127 + 112) << 23)).bitPattern
-    let isSpecial = magnitude >= 0x0F80_0000
-    let value = isSpecial ? magnitude | 0x7F80_0000 : scaled
+    // The exponent's bias grows from 15 to 127; infinity and NaN keep an exponent of all ones.
+    let normal = magnitude &+ (magnitude >= 0x0F80_0000 ? 224 << 23 : 112 << 23)
+    // A subnormal gets the leading one it lacks, which a subtraction takes off exactly. (Scaling would meet float32
+    // subnormals, which processors multiply slowly.)
+    let subnormal = Float(bitPattern: magnitude &+ (113 << 23)) - Float(bitPattern: 113 << 23)
+    let value = magnitude < 0x0080_0000 ? subnormal.bitPattern : normal
     return Float(bitPattern: UInt32(bits & 0x8000) << 16 | value)
   }
 
