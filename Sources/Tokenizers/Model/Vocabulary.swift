@@ -1,0 +1,61 @@
+/// The model's tokens, both ways. Keys are UTF-8 bytes.
+struct Vocabulary: Sendable {
+  /// A larger id is refused: it would only be a corrupt file.
+  static let maximumID = 1 << 24
+
+  private var table: ByteTable
+  /// By id; nil where the ids have a hole.
+  private var tokens: [[UInt8]?]
+
+  /// - Throws: `wrongType`, `invalidID`, `duplicateID`, `duplicateToken`.
+  init(_ node: JSONNode) throws {
+    let members = try node.members()
+    table = ByteTable(minimumCapacity: members.count)
+    tokens = []
+    tokens.reserveCapacity(members.count)
+    for (key, value) in members {
+      let id: Int
+      switch value {
+      case .integer(let number) where (0...Self.maximumID).contains(number): id = number
+      case .integer(let number): throw Self.invalid(key, "\(number)", node)
+      case .number(let text): throw Self.invalid(key, String(decoding: text, as: UTF8.self), node)
+      default: throw node.wrongType("an object of integers")
+      }
+      guard table.insert(key, id) else {
+        throw TokenizerError.duplicateToken(path: node.file, token: String(decoding: key, as: UTF8.self))
+      }
+      if id >= tokens.count { tokens += Array(repeating: nil, count: id + 1 - tokens.count) }
+      if let other = tokens[id] {
+        throw TokenizerError.duplicateID(
+          path: node.file, id: id, first: String(decoding: other, as: UTF8.self),
+          second: String(decoding: key, as: UTF8.self))
+      }
+      tokens[id] = key
+    }
+  }
+
+  private static func invalid(_ key: [UInt8], _ id: String, _ node: JSONNode) -> TokenizerError {
+    .invalidID(path: node.file, token: String(decoding: key, as: UTF8.self), id: id)
+  }
+
+  /// Number of tokens.
+  var count: Int { table.count }
+  /// One more than the greatest id.
+  var idLimit: Int { tokens.count }
+
+  func id(of token: [UInt8]) -> Int? { table.value(of: token) }
+  func id(of token: UnsafeBufferPointer<UInt8>) -> Int? { table.value(of: token) }
+
+  func token(_ id: Int) -> [UInt8]? { tokens.indices.contains(id) ? tokens[id] : nil }
+
+  /// The ids of the tokens by the bytes that the byte-level alphabet writes as them; tokens with other characters, which
+  /// byte-level text never holds, are left out.
+  func byteLevelTable() -> ByteTable {
+    var raw = ByteTable(minimumCapacity: count)
+    for (id, token) in tokens.enumerated() {
+      guard let token, let bytes = ByteAlphabet.bytes(of: token) else { continue }
+      _ = raw.insert(bytes, id)
+    }
+    return raw
+  }
+}
