@@ -1,0 +1,128 @@
+extension Jinja {
+  enum Flow { case normal, breakLoop, continueLoop }
+
+  /// Runs one template once. Everything a hostile template could waste is counted: steps, bytes made, depth, output.
+  final class Evaluator {
+    let limits: ChatTemplate.Limits
+    let clock: (String) -> String
+    /// The line of what is being evaluated, for messages.
+    var line = 1
+    private var steps = 0
+    private var allocatedBytes = 0
+    private var depth = 0
+    /// The output, and above it the texts that macros and block assignments are collecting.
+    private var buffers = [""]
+    /// UTF-8 offsets in the output of what stood inside `generation` tags.
+    var generated: [Range<Int>] = []
+    /// Scopes that a macro refers to, which therefore refer to themselves; emptied at the end.
+    private var capturedScopes: [Scope] = []
+
+    /// - Parameter clock: `strftime` of the present time.
+    init(limits: ChatTemplate.Limits, clock: @escaping (String) -> String) {
+      self.limits = limits
+      self.clock = clock
+    }
+
+    func run(_ body: [Statement], variables: [String: TemplateValue]) throws -> String {
+      defer { for scope in capturedScopes { scope.variables = [:] } }
+      do {
+        let context = Scope(parent: nil, variables: try variables.mapValues { try Value($0) })
+        _ = try execute(body, Scope(parent: context))
+        return buffers[0]
+      } catch let failure as TemplateFailure {
+        throw ChatTemplateError.evaluation(line: line, failure.message)
+      } catch is Writer.TooLong {
+        throw exceeded(.outputBytes)
+      }
+    }
+
+    func keepForCleaning(_ scope: Scope) { capturedScopes.append(scope) }
+
+    // MARK: limits
+
+    func exceeded(_ kind: ChatTemplate.Limits.Kind) -> ChatTemplateError {
+      .limitExceeded(line: line, kind, limit: limits[kind])
+    }
+
+    func charge(steps count: Int = 1) throws {
+      steps += count
+      if steps > limits.steps { throw exceeded(.steps) }
+    }
+
+    /// Counts the work of reading a text once.
+    func chargeReading(_ text: String) throws { try charge(steps: 1 + text.utf8.count / 32) }
+
+    func charge(bytes count: Int) throws {
+      let (sum, overflow) = allocatedBytes.addingReportingOverflow(count)
+      allocatedBytes = sum
+      if overflow || sum > limits.allocatedBytes { throw exceeded(.allocatedBytes) }
+    }
+
+    func deeper<R>(_ body: () throws -> R) throws -> R {
+      depth += 1
+      defer { depth -= 1 }
+      guard depth <= limits.nesting else { throw exceeded(.nesting) }
+      return try body()
+    }
+
+    // MARK: making values
+
+    func text(_ text: String) throws -> Value {
+      try charge(bytes: text.utf8.count)
+      return .string(text)
+    }
+
+    func text(_ scalars: some Sequence<Unicode.Scalar>) throws -> Value { try text(String(scalars)) }
+
+    func sequence(_ kind: SequenceNode.Kind, _ items: [Value]) throws -> Value {
+      try charge(bytes: items.count * MemoryLayout<Value>.stride)
+      let value = Value.sequence(SequenceNode(kind, items))
+      guard value.depth <= Jinja.maximumValueDepth else { throw exceeded(.nesting) }
+      return value
+    }
+
+    func list(_ items: [Value]) throws -> Value { try sequence(.list, items) }
+
+    func dictionary(_ pairs: [(key: Value, value: Value)]) throws -> Value {
+      try charge(bytes: pairs.count * 4 * MemoryLayout<Value>.stride)
+      for case (.string(let key), _) in pairs { try chargeReading(key) }
+      let value = Value.dictionary(try DictionaryNode(pairs))
+      guard value.depth <= Jinja.maximumValueDepth else { throw exceeded(.nesting) }
+      return value
+    }
+
+    /// `str(value)`.
+    func string(of value: Value) throws -> String {
+      if case .string(let text) = value { return text }
+      var writer = Writer(limit: limits.outputBytes)
+      try writer.appendString(of: value)
+      try charge(bytes: writer.text.utf8.count)
+      try charge(steps: writer.text.utf8.count / 32)
+      return writer.text
+    }
+
+    // MARK: output
+
+    func emit(_ text: String) throws {
+      let last = buffers.count - 1
+      guard buffers[last].utf8.count + text.utf8.count <= limits.outputBytes else { throw exceeded(.outputBytes) }
+      try charge(bytes: text.utf8.count)
+      buffers[last] += text
+    }
+
+    /// What `body` writes, instead of writing it.
+    func capture(_ body: () throws -> Void) throws -> String {
+      buffers.append("")
+      defer { buffers.removeLast() }
+      try body()
+      return buffers[buffers.count - 1]
+    }
+
+    /// Remembers where `body` writes, if it writes to the output itself.
+    func marking(_ body: () throws -> Void) throws {
+      let start = buffers[0].utf8.count
+      try body()
+      if buffers.count == 1 { generated.append(start..<buffers[0].utf8.count) }
+    }
+  }
+}
