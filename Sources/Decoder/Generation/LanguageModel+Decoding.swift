@@ -1,0 +1,102 @@
+internal import Checkpoints
+package import Torch
+
+extension LanguageModel {
+  /// Runs prompts through the model and fills `slots` of the cache. Logits after each prompt's last token, `[B, V]`.
+  package func prefill(_ sequences: PackedSequences, slots: [Int], cache: KeyValueCache) throws -> Tensor {
+    try rotary.prepare(length: sequences.longest)
+    try cache.reserve(sequences.longest)
+    let shape = [sequences.tokenCount, configuration.hiddenSize]
+    var hidden = try workspace.buffer(.residual, layer: 0, shape)
+    try hidden.setRows(of: embeddingVD.value, at: sequences.tokens)
+    for (layer, block) in blocks.enumerated() {
+      let output = try workspace.buffer(.residual, layer: (layer + 1) % 2, shape)
+      let saved = try block.forward(hidden, sequences: sequences, layer: 0, into: output, workspace: workspace)
+      try store(saved.attention.qkvNQ, sequences: sequences, slots: slots, layer: layer, cache: cache)
+      hidden = output
+    }
+    var lastRows: [Int64] = []
+    for (index, slot) in slots.enumerated() {
+      cache.setLength(Int(sequences.offsets[index + 1] - sequences.offsets[index]), slot: slot)
+      lastRows.append(Int64(sequences.offsets[index + 1]) - 1)
+    }
+    return try head.logits(hidden, rows: try Tensor.from(lastRows, on: device), workspace: workspace)
+  }
+
+  /// Appends one token to each of `slots` and returns the logits after it, `[B, V]`; a buffer the next call overwrites.
+  package func decode(_ tokens: [Int], slots: [Int], cache: KeyValueCache) throws -> Tensor {
+    let places = slots.map { cache.lengths[$0] }
+    let lengths = places.map { $0 + 1 }
+    let longest = Int(lengths.max() ?? 0)
+    try rotary.prepare(length: longest)
+    try cache.reserve(longest)
+    let positions = try Tensor.from(places.map(Int64.init), on: device)
+    let hidden = try workspace.buffer(.residual, layer: 0, [tokens.count, configuration.hiddenSize])
+    try hidden.setRows(of: embeddingVD.value, at: try Tensor.from(tokens.map(Int64.init), on: device))
+    let place = DecodingPlace(slots: slots.map(Int32.init(clamping:)), places: places, lengths: lengths, positions: positions)
+    for (layer, block) in blocks.enumerated() {
+      try block.decode(hidden, at: place, layer: layer, cache: cache, workspace: workspace)
+    }
+    for (slot, length) in zip(slots, lengths) { cache.setLength(Int(length), slot: slot) }
+    let rows = try Tensor.from((0..<Int64(tokens.count)).map { $0 }, on: device)
+    return try head.logits(hidden, rows: rows, workspace: workspace)
+  }
+
+  private func store(
+    _ qkvNQ: Tensor, sequences: PackedSequences, slots: [Int], layer: Int, cache: KeyValueCache
+  ) throws {
+    let attention = blocks[layer].attention
+    let keys = try qkvNQ.columns(attention.keyColumns)
+    let values = try qkvNQ.columns(attention.valueColumns)
+    for (index, slot) in slots.enumerated() {
+      let rows = Int(sequences.offsets[index])..<Int(sequences.offsets[index + 1])
+      try cache.store(keys: try keys.rows(rows), values: try values.rows(rows), layer: layer, slot: slot)
+    }
+  }
+}
+
+/// Where one decoding step's B tokens go.
+struct DecodingPlace {
+  let slots: [Int32]
+  /// The new token's place in its cache slot.
+  let places: [Int32]
+  /// Tokens visible, the new one included.
+  let lengths: [Int32]
+  /// int64 `[B]`, the same as `places`, on the device.
+  let positions: Tensor
+}
+
+extension Attention {
+  var keyColumns: Range<Int> { queryWidth..<(queryWidth + keyWidth) }
+  var valueColumns: Range<Int> { (queryWidth + keyWidth)..<(queryWidth + 2 * keyWidth) }
+
+  func decode(
+    _ xBD: Tensor, at place: DecodingPlace, layer: Int, cache: KeyValueCache, adding outputBD: Tensor,
+    workspace: Workspace
+  ) throws {
+    let qkv = try projected(xBD, positions: place.positions, layer: 0, workspace: workspace)
+    let (keys, values) = (cache.keys[layer], cache.values[layer])
+    try Kernels.append(try qkv.columns(keyColumns), to: keys, slots: place.slots, places: place.places)
+    try Kernels.append(try qkv.columns(valueColumns), to: values, slots: place.slots, places: place.places)
+    let attended = try workspace.buffer(.attended, [xBD.shape[0], queryWidth])
+    try Kernels.attentionDecode(
+      q: try qkv.columns(0..<queryWidth), keys: keys, values: values, slots: place.slots, lengths: place.lengths,
+      window: window, into: attended)
+    try output.forward(attended, into: outputBD, accumulating: true)
+  }
+}
+
+extension TransformerBlock {
+  /// The layer for one new token a sequence; `hiddenBD` is updated in place.
+  func decode(
+    _ hiddenBD: Tensor, at place: DecodingPlace, layer: Int, cache: KeyValueCache, workspace: Workspace
+  ) throws {
+    let normalized = try workspace.buffer(.normalized, hiddenBD.shape)
+    let rstd = try workspace.buffer(.rstd, [hiddenBD.shape[0]], workspace.statisticsType)
+    try attentionNorm.forward(hiddenBD, into: normalized, rstd: rstd)
+    try attention.decode(
+      normalized, at: place, layer: layer, cache: cache, adding: hiddenBD, workspace: workspace)
+    try feedForwardNorm.forward(hiddenBD, into: normalized, rstd: rstd)
+    _ = try feedForward.forward(normalized, layer: 0, adding: hiddenBD, workspace: workspace)
+  }
+}

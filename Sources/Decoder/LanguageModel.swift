@@ -1,0 +1,167 @@
+public import Checkpoints
+public import Torch
+
+/// A decoder-only transformer of the Llama and Mistral families: forward, hand-written backward, generation.
+///
+/// Weights live once, in the model's compute type, and are updated in place. Not thread-safe.
+public final class LanguageModel {
+  public let configuration: ModelConfiguration
+  public let dtype: DType
+  public let device: Device
+  /// Every weight, in model order: embedding, layers, final norm, head when untied.
+  public let parameters: [Parameter]
+  package let embeddingVD: Parameter
+  package let blocks: [TransformerBlock]
+  package let head: LanguageModelHead
+  package let rotary: RotaryEmbedding
+  package let workspace: Workspace
+  private let parametersByName: [String: Parameter]
+
+  /// Reads a model directory in Hugging Face layout.
+  ///
+  /// - Parameters:
+  ///   - dtype: Type to compute in; nil: float32 on the CPU, whatever the checkpoint's type, and the checkpoint's elsewhere.
+  /// - Throws: ``CheckpointError`` for a missing, damaged or unfitting checkpoint or an unknown architecture;
+  ///   ``TorchError`` for a missing device or too little memory.
+  public convenience init(directory: String, dtype: DType? = nil, device: Device = .cpu) throws {
+    let configuration = try ModelConfiguration(directory: directory)
+    let checkpoint = try Checkpoint(directory: directory)
+    try configuration.validate(checkpoint)
+    let fallback: DType = device.kind == .cpu ? .float32 : configuration.dtype ?? .bfloat16
+    try self.init(configuration, dtype: dtype ?? fallback, device: device)
+    try load(checkpoint)
+  }
+
+  /// A model with uninitialised weights; ``load(_:)`` or the parameters' tensors fill it.
+  public init(_ configuration: ModelConfiguration, dtype: DType = .float32, device: Device = .cpu) throws {
+    guard dtype.isFloatingPoint else { throw DecoderError.unsupportedDType(dtype.configurationName) }
+    var builder = WeightBuilder(configuration, dtype: dtype, device: device)
+    self.configuration = configuration
+    self.dtype = dtype
+    self.device = device
+    rotary = try RotaryEmbedding(configuration, dtype: dtype, device: device)
+    workspace = Workspace(dtype: dtype, device: device)
+    let embedding = try builder.matrix("model.embed_tokens.weight", [configuration.vocabularySize, configuration.hiddenSize])
+    embeddingVD = embedding
+    var blocks: [TransformerBlock] = []
+    for layer in 0..<configuration.layerCount { blocks.append(try builder.block(layer, rotary: rotary)) }
+    self.blocks = blocks
+    let norm = try builder.norm("model.norm.weight")
+    let output = configuration.tiesEmbeddings ? embedding : try builder.matrix("lm_head.weight", embedding.shape)
+    head = LanguageModelHead(norm: norm, weightVD: output)
+    parameters = builder.parameters
+    parametersByName = Dictionary(builder.parameters.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
+  }
+
+  public func parameter(named name: String) -> Parameter? { parametersByName[name] }
+
+  /// Copies every weight from `checkpoint`, converting to the model's type. Also returns a trained model to its base.
+  public func load(_ checkpoint: Checkpoint) throws {
+    for parameter in parameters {
+      let description = try checkpoint.description(of: parameter.name)
+      guard description.shape == parameter.shape else {
+        throw CheckpointError.mismatchedTensors(
+          path: checkpoint.path, missing: [],
+          mismatched: [ShapeMismatch(name: parameter.name, expected: parameter.shape, found: description.shape)])
+      }
+      if dtype == .float32, device == .cpu, parameter.value.isContiguous {
+        try parameter.value.withBytes { bytes in
+          try checkpoint.readFloats(
+            of: parameter.name, range: 0..<description.elementCount, into: bytes.bindMemory(to: Float.self))
+        }
+        continue
+      }
+      let host = try Tensor.empty(description.shape, description.dtype)
+      try checkpoint.withBytes(of: parameter.name) { try host.copyBytes(from: $0) }
+      try parameter.value.copy(from: host)
+    }
+  }
+
+  /// Hidden states before the final norm, `[N, D]`; with `keeping`, what each layer saves for backward.
+  package func hiddenStates(
+    _ sequences: PackedSequences, keeping: Bool
+  ) throws -> (hidden: Tensor, saved: [TransformerBlock.Saved]) {
+    try rotary.prepare(length: sequences.longest)
+    let shape = [sequences.tokenCount, configuration.hiddenSize]
+    var hidden = try workspace.buffer(.residual, layer: 0, shape)
+    try hidden.setRows(of: embeddingVD.value, at: sequences.tokens)
+    var saved: [TransformerBlock.Saved] = []
+    for (layer, block) in blocks.enumerated() {
+      // Without backward, two buffers take turns and the layers share the rest.
+      let output = try workspace.buffer(.residual, layer: keeping ? layer + 1 : (layer + 1) % 2, shape)
+      let kept = try block.forward(
+        hidden, sequences: sequences, layer: keeping ? layer : 0, into: output, workspace: workspace)
+      if keeping { saved.append(kept) }
+      hidden = output
+    }
+    return (hidden, saved)
+  }
+}
+
+/// Allocates weights, stacks those that share an input, and lists them in model order.
+private struct WeightBuilder {
+  let configuration: ModelConfiguration
+  let dtype: DType
+  let device: Device
+  var parameters: [Parameter] = []
+
+  init(_ configuration: ModelConfiguration, dtype: DType, device: Device) {
+    self.configuration = configuration
+    self.dtype = dtype
+    self.device = device
+  }
+
+  mutating func matrix(_ name: String, _ shape: [Int]) throws -> Parameter {
+    let parameter = Parameter(name: name, value: try Tensor.empty(shape, dtype, on: device))
+    parameters.append(parameter)
+    return parameter
+  }
+
+  mutating func norm(_ name: String) throws -> RMSNorm {
+    RMSNorm(weight: try matrix(name, [configuration.hiddenSize]), epsilon: configuration.rmsNormEpsilon)
+  }
+
+  /// One buffer for all parts; each part's parameter is a view of its rows.
+  mutating func linear(_ parts: [(name: String, outputs: Int)], inputs: Int, bias hasBias: Bool) throws -> Linear {
+    let total = parts.reduce(0) { $0 + $1.outputs }
+    let weight = try Tensor.empty([total, inputs], dtype, on: device)
+    let bias = hasBias ? try Tensor.empty([total], dtype, on: device) : nil
+    var start = 0
+    var built: [Linear.Part] = []
+    for part in parts {
+      let rows = start..<(start + part.outputs)
+      let weightPart = Parameter(name: part.name + ".weight", value: try weight.rows(rows))
+      let biasPart = try bias.map { Parameter(name: part.name + ".bias", value: try $0.rows(rows)) }
+      parameters.append(weightPart)
+      if let biasPart { parameters.append(biasPart) }
+      built.append(Linear.Part(weight: weightPart, bias: biasPart, rows: rows))
+      start = rows.upperBound
+    }
+    return Linear(weight: weight, bias: bias, parts: built)
+  }
+
+  mutating func block(_ layer: Int, rotary: RotaryEmbedding) throws -> TransformerBlock {
+    let c = configuration
+    let prefix = "model.layers.\(layer)."
+    let queryWidth = c.headCount * c.headSize
+    let keyWidth = c.keyValueHeadCount * c.headSize
+    let attentionNorm = try norm(prefix + "input_layernorm.weight")
+    let queryKeyValue = try linear(
+      [
+        (prefix + "self_attn.q_proj", queryWidth), (prefix + "self_attn.k_proj", keyWidth),
+        (prefix + "self_attn.v_proj", keyWidth),
+      ], inputs: c.hiddenSize, bias: c.hasQueryKeyValueBias)
+    let output = try linear([(prefix + "self_attn.o_proj", c.hiddenSize)], inputs: queryWidth, bias: c.hasOutputBias)
+    let feedForwardNorm = try norm(prefix + "post_attention_layernorm.weight")
+    let gateUp = try linear(
+      [(prefix + "mlp.gate_proj", c.intermediateSize), (prefix + "mlp.up_proj", c.intermediateSize)],
+      inputs: c.hiddenSize, bias: c.hasMLPBias)
+    let down = try linear([(prefix + "mlp.down_proj", c.hiddenSize)], inputs: c.intermediateSize, bias: c.hasMLPBias)
+    let attention = Attention(
+      queryKeyValue: queryKeyValue, output: output, rotary: rotary, heads: c.headCount,
+      keyValueHeads: c.keyValueHeadCount, headSize: c.headSize, window: c.slidingWindow ?? 0)
+    return TransformerBlock(
+      attentionNorm: attentionNorm, attention: attention, feedForwardNorm: feedForwardNorm,
+      feedForward: FeedForward(gateUp: gateUp, down: down))
+  }
+}

@@ -1,0 +1,38 @@
+package import Torch
+
+/// SwiGLU feed-forward layer (Shazeer 2020): `h = silu(x Wg') * (x Wu')`, `y = h Wd'`.
+///
+/// N tokens, D width, F intermediate width. Saved for backward, a token: gate and up before the activation (2F); h is
+/// computed again.
+package struct FeedForward {
+  let gateUp: Linear  // [2F, D]
+  let down: Linear  // [D, F]
+
+  private var intermediateWidth: Int { gateUp.outputWidth / 2 }
+
+  /// `outputND += ...`; returns gate and up, `[N, 2F]`.
+  package func forward(_ xND: Tensor, layer: Int, adding outputND: Tensor, workspace: Workspace) throws -> Tensor {
+    let tokens = xND.shape[0]
+    let gateUpN2F = try workspace.buffer(.gateUp, layer: layer, [tokens, 2 * intermediateWidth])
+    try gateUp.forward(xND, into: gateUpN2F)
+    let hiddenNF = try workspace.buffer(.hidden, [tokens, intermediateWidth])
+    try Kernels.swiGLU(gateUpN2F, into: hiddenNF)
+    try down.forward(hiddenNF, into: outputND, accumulating: true)
+    return gateUpN2F
+  }
+
+  /// `dxND` is overwritten. The saved gate and up are replaced by their gradients, so one forward serves one backward.
+  package func backward(
+    _ doutND: Tensor, input xND: Tensor, gateUp savedN2F: Tensor, into dxND: Tensor, sink: any GradientSink,
+    workspace: Workspace
+  ) throws {
+    let shape = [doutND.shape[0], intermediateWidth]
+    let dHidden = try workspace.buffer(.hiddenGradient, shape)
+    let hidden = try workspace.buffer(.hidden, shape)
+    try down.inputBackward(doutND, into: dHidden)
+    try Kernels.swiGLUBackward(savedN2F, gradient: dHidden, output: hidden)
+    try down.weightBackward(doutND, input: hidden, sink: sink, workspace: workspace)
+    try gateUp.inputBackward(savedN2F, into: dxND)
+    try gateUp.weightBackward(savedN2F, input: xND, sink: sink, workspace: workspace)
+  }
+}

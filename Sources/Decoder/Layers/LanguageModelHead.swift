@@ -1,0 +1,82 @@
+package import Torch
+
+/// Final norm, output matrix and cross entropy, computed only for the rows that predict a label.
+///
+/// N tokens, L labels, D width, V vocabulary. Logits exist for at most ``chunkRows`` labels at a time, so memory is
+/// `chunkRows * V` elements whatever the batch. Saved for backward: nothing; loss and gradient are one pass.
+package struct LanguageModelHead {
+  static let chunkRows = 512
+
+  let norm: RMSNorm
+  /// [V, D]; the embedding matrix when tied.
+  let weightVD: Parameter
+
+  /// Logits `[R, V]` of selected hidden states, in a workspace buffer.
+  func logits(_ xND: Tensor, rows: Tensor, workspace: Workspace) throws -> Tensor {
+    let normalized = try normalized(xND, rows: rows, workspace: workspace).output
+    let logits = try workspace.buffer(.logits, [rows.shape[0], weightVD.shape[0]])
+    try logits.setProduct(normalized, weightVD.value, transposeB: true)
+    return logits
+  }
+
+  /// Losses `-log p` of all labels, `[L]`, without gradients.
+  func losses(_ xND: Tensor, labels: Labels, workspace: Workspace) throws -> Tensor {
+    let normalized = try normalized(xND, rows: labels.rows, workspace: workspace).output
+    let losses = try workspace.buffer(.losses, [labels.count], workspace.statisticsType)
+    try forEachChunk(of: labels.count) { range in
+      let logits = try chunkLogits(normalized, range, workspace)
+      try Kernels.crossEntropy(
+        logits, targets: try labels.targets.rows(range), gradientScale: nil, losses: try losses.rows(range))
+    }
+    return losses
+  }
+
+  /// Losses of all labels; `dxND` becomes the gradient of `scale * sum of losses` with respect to the hidden states.
+  ///
+  /// `weightGradient`, where given, accumulates the output matrix's gradient; the final norm's goes to the sink.
+  func lossesAndBackward(
+    _ xND: Tensor, labels: Labels, scale: Double, into dxND: Tensor, weightGradient: Tensor?, sink: any GradientSink,
+    workspace: Workspace
+  ) throws -> Tensor {
+    let (input, normalized, rstd) = try normalized(xND, rows: labels.rows, workspace: workspace)
+    let losses = try workspace.buffer(.losses, [labels.count], workspace.statisticsType)
+    let dNormalized = try workspace.buffer(.labelGradient, normalized.shape)
+    try forEachChunk(of: labels.count) { range in
+      let logits = try chunkLogits(normalized, range, workspace)
+      try Kernels.crossEntropy(
+        logits, targets: try labels.targets.rows(range), gradientScale: scale, losses: try losses.rows(range))
+      try dNormalized.rows(range).setProduct(logits, weightVD.value)
+      try weightGradient?.setProduct(logits, try normalized.rows(range), transposeA: true, accumulating: true)
+    }
+    let dInput = try workspace.buffer(.inputGradient, normalized.shape)
+    try dInput.fill(0)
+    try norm.backward(dNormalized, input: input, rstd: rstd, accumulating: dInput, sink: sink, workspace: workspace)
+    try dxND.fill(0)
+    try dxND.accumulateRows(dInput, at: labels.rows)
+    return losses
+  }
+
+  private func normalized(
+    _ xND: Tensor, rows: Tensor, workspace: Workspace
+  ) throws -> (input: Tensor, output: Tensor, rstd: Tensor) {
+    let shape = [rows.shape[0], xND.shape[1]]
+    let input = try workspace.buffer(.labelHidden, shape)
+    let output = try workspace.buffer(.labelNormalized, shape)
+    let rstd = try workspace.buffer(.labelRstd, [shape[0]], workspace.statisticsType)
+    try input.setRows(of: xND, at: rows)
+    try norm.forward(input, into: output, rstd: rstd)
+    return (input, output, rstd)
+  }
+
+  private func chunkLogits(_ normalized: Tensor, _ range: Range<Int>, _ workspace: Workspace) throws -> Tensor {
+    let logits = try workspace.buffer(.logits, [range.count, weightVD.shape[0]])
+    try logits.setProduct(try normalized.rows(range), weightVD.value, transposeB: true)
+    return logits
+  }
+
+  private func forEachChunk(of count: Int, _ body: (Range<Int>) throws -> Void) throws {
+    for start in stride(from: 0, to: count, by: Self.chunkRows) {
+      try body(start..<min(count, start + Self.chunkRows))
+    }
+  }
+}

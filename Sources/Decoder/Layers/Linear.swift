@@ -1,0 +1,58 @@
+package import Torch
+
+/// `y = x W' + b`, where W may stack several matrices that share their input (q, k and v; gate and up), so that one
+/// matrix product serves them all.
+///
+/// N rows, I input width, O output width over all stacked parts.
+///
+/// Backward: `dx = dy W`, `dW = dy' x`, `db = column sums of dy`. Nothing of its own is saved: the caller hands x back.
+package struct Linear {
+  package struct Part {
+    package let weight: Parameter  // [O_part, I]
+    package let bias: Parameter?  // [O_part]
+    package let rows: Range<Int>
+  }
+
+  let weightOI: Tensor
+  let biasO: Tensor?
+  package let parts: [Part]
+
+  package init(weight: Tensor, bias: Tensor?, parts: [Part]) {
+    weightOI = weight
+    biasO = bias
+    self.parts = parts
+  }
+
+  var outputWidth: Int { weightOI.shape[0] }
+
+  func forward(_ xNI: Tensor, into yNO: Tensor, accumulating: Bool = false) throws {
+    try yNO.setProduct(xNI, weightOI, transposeB: true, accumulating: accumulating)
+    if let biasO { try yNO.add(biasO) }
+  }
+
+  /// The gradient of the input, with the weight as forward used it; call it before ``weightBackward(_:input:sink:workspace:)``,
+  /// whose sink may update the weight.
+  func inputBackward(_ dyNO: Tensor, into dxNI: Tensor) throws { try dxNI.setProduct(dyNO, weightOI) }
+
+  func weightBackward(_ dyNO: Tensor, input xNI: Tensor, sink: any GradientSink, workspace: Workspace) throws {
+    let wanted = parts.filter { sink.needsGradient(of: $0.weight) }
+    if wanted.count == parts.count {
+      let gradient = try workspace.buffer(.weightGradient, weightOI.shape)
+      try gradient.setProduct(dyNO, xNI, transposeA: true)
+      for part in parts { try sink.consume(try gradient.rows(part.rows), of: part.weight) }
+    } else {
+      for part in wanted {
+        let gradient = try workspace.buffer(.weightGradient, part.weight.shape)
+        try gradient.setProduct(try dyNO.columns(part.rows), xNI, transposeA: true)
+        try sink.consume(gradient, of: part.weight)
+      }
+    }
+    for part in parts {
+      guard let bias = part.bias, sink.needsGradient(of: bias) else { continue }
+      let gradient = try workspace.buffer(.vectorGradient, bias.shape)
+      try gradient.fill(0)
+      try gradient.accumulateColumnSums(of: try dyNO.columns(part.rows))
+      try sink.consume(gradient, of: bias)
+    }
+  }
+}

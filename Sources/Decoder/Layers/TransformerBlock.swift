@@ -1,0 +1,62 @@
+package import Torch
+
+/// One pre-norm decoder layer: `m = x + attention(norm(x))`, `y = m + feedForward(norm(m))`.
+///
+/// Saved for backward, a token: x, m (2D) and what the two parts save.
+package struct TransformerBlock {
+  let attentionNorm: RMSNorm
+  let attention: Attention
+  let feedForwardNorm: RMSNorm
+  let feedForward: FeedForward
+
+  package struct Saved {
+    let xND: Tensor
+    let middleND: Tensor
+    let attention: Attention.Saved
+    let gateUpN2F: Tensor
+  }
+
+  /// Writes the layer's output to `outputND`, which must not be `xND`.
+  package func forward(
+    _ xND: Tensor, sequences: PackedSequences, layer: Int, into outputND: Tensor, workspace: Workspace
+  ) throws -> Saved {
+    let middle = try workspace.buffer(.middle, layer: layer, xND.shape)
+    let (normalized, rstd) = try normalizedBuffers(like: xND, workspace)
+    try middle.copy(from: xND)
+    try attentionNorm.forward(xND, into: normalized, rstd: rstd)
+    let attentionSaved = try attention.forward(
+      normalized, sequences: sequences, layer: layer, adding: middle, workspace: workspace)
+    try outputND.copy(from: middle)
+    try feedForwardNorm.forward(middle, into: normalized, rstd: rstd)
+    let gateUp = try feedForward.forward(normalized, layer: layer, adding: outputND, workspace: workspace)
+    return Saved(xND: xND, middleND: middle, attention: attentionSaved, gateUpN2F: gateUp)
+  }
+
+  /// Turns `dND` from the gradient of the output into that of the input, in place.
+  package func backward(
+    _ dND: Tensor, saved: Saved, sequences: PackedSequences, sink: any GradientSink, workspace: Workspace
+  ) throws {
+    let (normalized, rstd) = try normalizedBuffers(like: dND, workspace)
+    let dNormalized = try workspace.buffer(.inputGradient, dND.shape)
+
+    try feedForwardNorm.forward(saved.middleND, into: normalized, rstd: rstd)
+    try feedForward.backward(
+      dND, input: normalized, gateUp: saved.gateUpN2F, into: dNormalized, sink: sink, workspace: workspace)
+    try feedForwardNorm.backward(
+      dNormalized, input: saved.middleND, rstd: rstd, accumulating: dND, sink: sink, workspace: workspace)
+
+    try attentionNorm.forward(saved.xND, into: normalized, rstd: rstd)
+    try attention.backward(
+      dND, input: normalized, saved: saved.attention, sequences: sequences, into: dNormalized, sink: sink,
+      workspace: workspace)
+    try attentionNorm.backward(
+      dNormalized, input: saved.xND, rstd: rstd, accumulating: dND, sink: sink, workspace: workspace)
+  }
+
+  private func normalizedBuffers(like xND: Tensor, _ workspace: Workspace) throws -> (Tensor, Tensor) {
+    (
+      try workspace.buffer(.normalized, xND.shape),
+      try workspace.buffer(.rstd, [xND.shape[0]], workspace.statisticsType)
+    )
+  }
+}
