@@ -31,7 +31,8 @@ public enum TicketsError: Error, Equatable, Sendable {
   case wrongBase(adapter: String, tensors: [String])
   case adaptersOverlap(first: String, second: String, tensor: String, count: Int)
   case trainedOutsideMask(tensor: String, index: Int)
-  case outputExists(String)
+  case wrongValueCount(tensor: String, expected: Int, found: Int)
+  case outputIsTheBase(String)
 
   /// Where a value that is not finite was met.
   public enum NonFiniteSource: String, Equatable, Sendable {
@@ -54,7 +55,7 @@ extension TicketsError: CustomStringConvertible, LocalizedError {
     case .maskMalformed, .paddingBitsSet, .packedByteCount, .masksCoverDifferentTensors, .maskDoesNotFit:
       maskDescription
     case .adapterMalformed, .adapterUnsupportedVersion, .adapterDoesNotFit, .wrongBase, .adaptersOverlap,
-      .trainedOutsideMask, .outputExists:
+      .trainedOutsideMask, .wrongValueCount, .outputIsTheBase:
       adapterDescription
     }
   }
@@ -139,8 +140,10 @@ extension TicketsError: CustomStringConvertible, LocalizedError {
       """
     case .trainedOutsideMask(let tensor, let index):
       "tensor \(tensor) differs from the base outside the mask, first at index \(index); use the run's own mask"
-    case .outputExists(let path):
-      "\(path) exists already; choose another directory or remove it"
+    case .wrongValueCount(let tensor, let expected, let found):
+      "\(found) bytes of trained values for tensor \(tensor), expected \(expected)"
+    case .outputIsTheBase(let path):
+      "\(path) is the base model itself; choose another directory for the result"
     default: ""
     }
   }

@@ -54,10 +54,15 @@ extension Mask {
   }
 
   private func mismatches(with shapes: [String: [Int]]) -> [String] {
-    entries.compactMap { entry in
-      guard let shape = shapes[entry.name] else { return "\(entry.name) is missing" }
-      return shape == entry.shape ? nil : "\(entry.name) has shape \(shape), the mask has \(entry.shape)"
-    }
+    entries.compactMap { $0.mismatch(with: shapes) }
+  }
+}
+
+extension Mask.Entry {
+  /// What keeps this entry from fitting a model with these shapes.
+  func mismatch(with shapes: [String: [Int]]) -> String? {
+    guard let found = shapes[name] else { return "\(name) is missing" }
+    return found == shape ? nil : "\(name) has shape \(found), the mask has \(shape)"
   }
 }
 

@@ -1,3 +1,5 @@
+import Checkpoints
+
 /// A ticket's place in a model: for every scoped weight matrix, which of its weights are trained.
 public struct Mask: Equatable, Sendable {
   /// One weight matrix; bit `i` is the weight at row-major index `i`.
@@ -35,7 +37,7 @@ public struct Mask: Equatable, Sendable {
       guard byName.updateValue(entry, forKey: entry.name) == nil else {
         throw TicketsError.duplicateTensor(entry.name)
       }
-      guard Mask.elementCount(of: entry.shape) == entry.bits.count else {
+      guard TensorDescription.elementCount(of: entry.shape) == entry.bits.count else {
         throw TicketsError.shapeMismatch(tensor: entry.name, expected: [entry.bits.count], found: entry.shape)
       }
     }
@@ -51,15 +53,4 @@ public struct Mask: Equatable, Sendable {
 
   /// Fraction of the scope that is in the ticket.
   public var density: Double { scopedCount == 0 ? 0 : Double(keptCount) / Double(scopedCount) }
-
-  /// Product of a shape's extents, or nil when one is negative or the product does not fit.
-  static func elementCount(of shape: [Int]) -> Int? {
-    var count = 1
-    for extent in shape {
-      let (product, overflow) = count.multipliedReportingOverflow(by: extent)
-      guard extent >= 0, !overflow else { return nil }
-      count = product
-    }
-    return count
-  }
 }

@@ -1,3 +1,4 @@
+import Checkpoints
 import Foundation
 
 /// Extraction of a ticket: exactly k weights of largest magnitude, ranked over all tensors together.
@@ -106,7 +107,7 @@ public enum TicketSelection {
     return try TicketScope.canonicalOrder(names).map { name in
       guard seen.insert(name).inserted else { throw TicketsError.duplicateTensor(name) }
       let shape = try shape(name)
-      guard let count = Mask.elementCount(of: shape) else {
+      guard let count = TensorDescription.elementCount(of: shape) else {
         throw TicketsError.tensorTooLarge(tensor: name, elements: .max, limit: .max)
       }
       let excluded = excluding?[name]

@@ -1,0 +1,162 @@
+import Checkpoints
+import Foundation
+public import Torch
+
+/// `adapter_config.json`: what an adapter is, what it changes, and which base it belongs to.
+public struct AdapterConfiguration: Codable, Equatable, Sendable {
+  public static let formatName = "lota-adapter"
+  public static let currentVersion = 1
+
+  /// A tensor of the base that the adapter changes.
+  public struct BaseTensor: Codable, Equatable, Sendable {
+    /// SHA-256 of the base tensor's bytes, lower-case hex.
+    public let sha256: String
+    /// Element type, as safetensors names it.
+    public let dtype: DType
+    public let shape: [Int]
+    /// Number of weights changed.
+    public let trained: Int
+
+    public init(sha256: String, dtype: DType, shape: [Int], trained: Int) {
+      self.sha256 = sha256
+      self.dtype = dtype
+      self.shape = shape
+      self.trained = trained
+    }
+
+    private enum CodingKeys: String, CodingKey, CaseIterable { case sha256, dtype, shape, trained }
+
+    public init(from decoder: any Decoder) throws {
+      try rejectUnknownKeys(decoder, known: CodingKeys.allCases.map(\.rawValue))
+      let values = try decoder.container(keyedBy: CodingKeys.self)
+      sha256 = try values.decode(String.self, forKey: .sha256)
+      shape = try values.decode([Int].self, forKey: .shape)
+      trained = try values.decode(Int.self, forKey: .trained)
+      let name = try values.decode(String.self, forKey: .dtype)
+      guard let dtype = DType(rawValue: name) else {
+        throw DecodingError.dataCorruptedError(forKey: .dtype, in: values, debugDescription: "unknown dtype \(name)")
+      }
+      self.dtype = dtype
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+      var values = encoder.container(keyedBy: CodingKeys.self)
+      try values.encode(sha256, forKey: .sha256)
+      try values.encode(dtype.rawValue, forKey: .dtype)
+      try values.encode(shape, forKey: .shape)
+      try values.encode(trained, forKey: .trained)
+    }
+  }
+
+  public let format: String
+  public let version: Int
+  /// How it was trained, `lota` for example.
+  public let method: String
+  /// Fraction of the scope that stayed frozen, as requested.
+  public let sparsity: Double
+  /// Number of weights changed, in all tensors.
+  public let trainedCount: Int
+  /// Number of weights that could have been.
+  public let scopedCount: Int
+  /// ``ModelFingerprint`` of the base.
+  public let baseFingerprint: String
+  /// Only tensors that the adapter changes.
+  public let baseTensors: [String: BaseTensor]
+  /// Provenance: steps, data digest, seed, and whatever else the trainer records.
+  public let training: [String: String]
+
+  init(
+    method: String, sparsity: Double, scopedCount: Int, baseFingerprint: String, baseTensors: [String: BaseTensor],
+    training: [String: String]
+  ) {
+    format = Self.formatName
+    version = Self.currentVersion
+    self.method = method
+    self.sparsity = sparsity
+    trainedCount = baseTensors.values.reduce(0) { $0 + $1.trained }
+    self.scopedCount = scopedCount
+    self.baseFingerprint = baseFingerprint
+    self.baseTensors = baseTensors
+    self.training = training
+  }
+
+  private enum CodingKeys: String, CodingKey, CaseIterable {
+    case format, version, method, sparsity
+    case trainedCount = "trained_count"
+    case scopedCount = "scoped_count"
+    case baseFingerprint = "base_fingerprint"
+    case baseTensors = "base_tensors"
+    case training
+  }
+
+  public init(from decoder: any Decoder) throws {
+    try rejectUnknownKeys(decoder, known: CodingKeys.allCases.map(\.rawValue))
+    let values = try decoder.container(keyedBy: CodingKeys.self)
+    format = try values.decode(String.self, forKey: .format)
+    version = try values.decode(Int.self, forKey: .version)
+    method = try values.decode(String.self, forKey: .method)
+    sparsity = try values.decode(Double.self, forKey: .sparsity)
+    trainedCount = try values.decode(Int.self, forKey: .trainedCount)
+    scopedCount = try values.decode(Int.self, forKey: .scopedCount)
+    baseFingerprint = try values.decode(String.self, forKey: .baseFingerprint)
+    baseTensors = try values.decode([String: BaseTensor].self, forKey: .baseTensors)
+    training = try values.decode([String: String].self, forKey: .training)
+  }
+
+  /// The file's content: keys sorted, so that equal configurations give equal bytes.
+  func json() throws -> Data {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+    return try encoder.encode(self) + Data("\n".utf8)
+  }
+
+  /// Reads the file. Format and version are looked at first, so that another format's file is named as such.
+  static func read(_ path: String) throws -> AdapterConfiguration {
+    let data = try FileSystem.read(path)
+    let json = try FileSystem.parseJSON(data, path: path)
+    guard json["format"]?.stringValue == formatName else {
+      let kind = json["peft_type"]?.stringValue.map { "a PEFT adapter of type \($0)" } ?? "of another kind"
+      throw TicketsError.adapterMalformed(path: path, problem: "it is \(kind), not a \(formatName)")
+    }
+    if let version = json["version"]?.integerValue, version != currentVersion {
+      throw TicketsError.adapterUnsupportedVersion(path: path, version: version)
+    }
+    do {
+      return try JSONDecoder().decode(AdapterConfiguration.self, from: data)
+    } catch let error as DecodingError {
+      throw TicketsError.adapterMalformed(path: path, problem: error.summary)
+    }
+  }
+}
+
+/// Any key, for looking at the keys there are.
+private struct AnyKey: CodingKey {
+  let stringValue: String
+  let intValue: Int? = nil
+  init(stringValue: String) { self.stringValue = stringValue }
+  init?(intValue: Int) { nil }
+}
+
+private func rejectUnknownKeys(_ decoder: any Decoder, known: [String]) throws {
+  let keys = try decoder.container(keyedBy: AnyKey.self).allKeys.map(\.stringValue)
+  guard let unknown = keys.filter({ !known.contains($0) }).min() else { return }
+  throw DecodingError.dataCorrupted(
+    .init(codingPath: decoder.codingPath, debugDescription: "unknown key \(unknown)"))
+}
+
+extension DecodingError {
+  /// Where and what, in one line.
+  fileprivate var summary: String {
+    switch self {
+    case .keyNotFound(let key, let context): "key \(Self.path(context.codingPath + [key])) is missing"
+    case .typeMismatch(_, let context), .valueNotFound(_, let context):
+      "key \(Self.path(context.codingPath)) has the wrong type"
+    case .dataCorrupted(let context):
+      context.codingPath.isEmpty
+        ? context.debugDescription : "key \(Self.path(context.codingPath)): \(context.debugDescription)"
+    @unknown default: "it cannot be decoded"
+    }
+  }
+
+  private static func path(_ keys: [any CodingKey]) -> String { keys.map(\.stringValue).joined(separator: "/") }
+}
