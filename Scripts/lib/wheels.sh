@@ -11,6 +11,8 @@ run_pip() {
     python3 -m pip "$@"
   elif command -v pip3 >/dev/null 2>&1; then
     pip3 "$@"
+  elif command -v pip >/dev/null 2>&1; then
+    pip "$@"
   else
     return 127
   fi
