@@ -3,7 +3,7 @@ extension Jinja.Evaluator {
   static let dictionaryMethods: Set<String> = ["get", "keys", "values", "items", "copy"]
   static let stringMethods: Set<String> = [
     "upper", "lower", "strip", "lstrip", "rstrip", "split", "rsplit", "splitlines", "startswith", "endswith", "replace",
-    "title", "capitalize", "swapcase", "casefold", "find", "rfind", "index", "rindex", "count", "join", "isdigit",
+    "title", "capitalize", "swapcase", "find", "rfind", "index", "rindex", "count", "join", "isdigit",
     "isnumeric", "isdecimal", "isalpha", "isalnum", "isspace", "isupper", "islower", "format", "removeprefix",
     "removesuffix", "zfill", "ljust", "rjust", "center", "partition", "rpartition",
   ]
@@ -130,7 +130,7 @@ extension Jinja.Evaluator {
     func all(_ predicate: (Unicode.Scalar) -> Bool) -> Value { .bool(!scalars.isEmpty && scalars.allSatisfy(predicate)) }
     switch name {
     case "upper": return try self.text(text.uppercased())
-    case "lower", "casefold": return try self.text(text.lowercased())
+    case "lower": return try self.text(text.lowercased())
     case "title": return try self.text(Jinja.titled(text))
     case "capitalize": return try self.text(Jinja.capitalized(text))
     case "swapcase":
@@ -211,8 +211,7 @@ extension Jinja.Evaluator {
     }
     let part = Array(try string(arguments.positional[0], in: name).unicodeScalars)
     let scalars = Array(text.unicodeScalars)
-    let part2 = try window(scalars, arguments.positional, in: name)
-    guard let searched = part2 else { return try notFound(name) }
+    guard let searched = try window(scalars, arguments.positional, in: name) else { return try notFound(name) }
     let start = arguments.positional.count > 1 ? try startOffset(arguments.positional[1], scalars.count, name) : 0
     if name == "count" { return .int(Jinja.occurrences(of: part, in: searched).count) }
     if name == "find" || name == "index" {

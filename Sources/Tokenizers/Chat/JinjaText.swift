@@ -91,7 +91,7 @@ extension Jinja {
       while index < scalars.count, scalars[index].isTemplateSpace { index += 1 }
       guard index < scalars.count else { return result }
       if result.count == limit {
-        result.append(stripped(String(scalars[index...]), nil, start: false))
+        result.append(String(scalars[index...]))
         return result
       }
       let start = index
