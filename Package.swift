@@ -76,7 +76,7 @@ let package = Package(
       resources: [.copy("Goldens")], swiftSettings: strict),
     .testTarget(
       name: "TicketsTests", dependencies: ["Tickets", "Checkpoints", "Torch", "TestSupport"],
-      swiftSettings: strict),
+      resources: [.copy("Goldens")], swiftSettings: strict),
     .testTarget(
       name: "AdaptationTests",
       dependencies: ["Adaptation", "Decoder", "Tickets", "Tokenizers", "Checkpoints", "Torch", "TestSupport"],

@@ -94,12 +94,14 @@ struct SelectionPropertyTests {
 
   static let tunings = [
     TicketSelection.Tuning(workerCount: 1), TicketSelection.Tuning(workerCount: 3),
-    TicketSelection.Tuning(workerCount: 2, candidateLimit: 0), TicketSelection.Tuning(workerCount: 2, candidateLimit: 50),
+    TicketSelection.Tuning(workerCount: 2, candidateLimit: 0),
+    TicketSelection.Tuning(workerCount: 2, candidateLimit: 50),
   ]
 
   @Test(arguments: Kind.allCases)
   func smallTensors(kind: Kind) throws {
-    for (seed, sizes) in [[1], [1, 1, 1], [2, 63, 64, 65], [5, 0, 7], [100, 1, 37, 500, 8, 9, 10, 11, 12]].enumerated() {
+    for (seed, sizes) in [[1], [1, 1, 1], [2, 63, 64, 65], [5, 0, 7], [100, 1, 37, 500, 8, 9, 10, 11, 12]].enumerated()
+    {
       try Self.check(kind, sizes: sizes, seed: UInt64(seed), tunings: Self.tunings)
     }
   }
@@ -120,9 +122,9 @@ struct SelectionPropertyTests {
   @Test(arguments: [Kind.gaussianLike, .quantised])
   func tenMillionWeights(kind: Kind) throws {
     #if DEBUG
-      let size = 300_000  // Unoptimised loops would take minutes.
+    let size = 300_000  // Unoptimised loops would take minutes.
     #else
-      let size = 10_000_000
+    let size = 10_000_000
     #endif
     let (base, tuned, names) = Self.sources(kind, sizes: [size, 3], seed: 5)
     let magnitudes = names.flatMap { name in

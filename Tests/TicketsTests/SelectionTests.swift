@@ -153,7 +153,8 @@ struct SelectionTests {
     _ = try TicketSelection.select(
       base: MemoryWeights(tensors: [names[0]: values]),
       tuned: MemoryWeights(tensors: [names[0]: values.indices.map { Float($0) }]), names: names,
-      amount: .sparsity(0.9), tuning: .init(workerCount: 1), progress: { fraction in seen.withLock { $0.append(fraction) } })
+      amount: .sparsity(0.9), tuning: .init(workerCount: 1),
+      progress: { fraction in seen.withLock { $0.append(fraction) } })
     let fractions = seen.withLock { $0 }
     #expect(fractions == fractions.sorted())
     #expect(fractions.last == 1)
@@ -162,7 +163,9 @@ struct SelectionTests {
 }
 
 struct RandomTicketTests {
-  private let shapes = ["model.layers.0.mlp.up_proj.weight": [7, 11], "model.layers.0.self_attn.q_proj.weight": [9, 9]]
+  private let shapes = [
+    "model.layers.0.mlp.up_proj.weight": [7, 11], "model.layers.0.self_attn.q_proj.weight": [9, 9],
+  ]
 
   @Test func keepsExactlyAndRepeats() throws {
     for sparsity in [0.0, 0.1, 0.5, 0.9, 0.99] {
@@ -180,9 +183,10 @@ struct RandomTicketTests {
   /// Published first outputs of SplitMix64 seeded with 0, and xoshiro256** worked out by a separate program from them.
   @Test func generatorMatchesItsReference() {
     var generator = SeededGenerator(seed: 0)
-    #expect((0..<3).map { _ in generator.next() } == [
-      0x99EC_5F36_CB75_F2B4, 0xBF6E_1F78_4956_452A, 0x1A5F_849D_4933_E6E0,
-    ])
+    #expect(
+      (0..<3).map { _ in generator.next() } == [
+        0x99EC_5F36_CB75_F2B4, 0xBF6E_1F78_4956_452A, 0x1A5F_849D_4933_E6E0,
+      ])
   }
 
   /// Each weight equally likely: the chi-squared statistic over 4,000 draws of 16 of 158 lies near its 157 degrees of

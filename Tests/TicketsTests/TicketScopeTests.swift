@@ -34,7 +34,8 @@ struct TicketScopeTests {
       "model.layers.2.self_attn.k_proj.weight", "model.layers.2.mlp.up_proj.weight",
       "model.layers.2.self_attn.v_proj.weight", "model.layers.2.self_attn.q_proj.weight",
     ]
-    let scoped = ["q", "k", "v", "o"].map { "model.layers.2.self_attn.\($0)_proj.weight" }
+    let scoped =
+      ["q", "k", "v", "o"].map { "model.layers.2.self_attn.\($0)_proj.weight" }
       + ["gate", "up", "down"].map { "model.layers.2.mlp.\($0)_proj.weight" }
       + ["model.layers.10.self_attn.q_proj.weight"]
     #expect(TicketScope.scopedNames(of: names) == scoped)

@@ -2,9 +2,9 @@ public import Checkpoints
 public import Torch
 
 #if canImport(Glibc)
-  import Glibc
+import Glibc
 #elseif canImport(Darwin)
-  import Darwin
+import Darwin
 #endif
 
 extension Adapter {
@@ -174,8 +174,10 @@ extension Adapter {
 }
 
 extension BitMask {
+  /// Indices of the set bits, ascending.
+  ///
   /// - Precondition: at most `Int32.max` bits.
-  var int32Indices: [Int32] {
+  package var int32Indices: [Int32] {
     let population = populationCount
     return [Int32](unsafeUninitializedCapacity: population) { buffer, initialized in
       var position = 0

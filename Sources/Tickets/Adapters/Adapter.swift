@@ -40,7 +40,7 @@ public struct Adapter: Sendable {
         UnsafeMutableRawBufferPointer(buffer).copyMemory(from: bytes)
         initialized = tensor.trained
         #if !_endian(little)
-          for position in buffer.indices { buffer[position] = Int32(littleEndian: buffer[position]) }
+        for position in buffer.indices { buffer[position] = Int32(littleEndian: buffer[position]) }
         #endif
       }
     }
@@ -132,7 +132,8 @@ public struct Adapter: Sendable {
     }
     guard total == configuration.trainedCount, total <= configuration.scopedCount else {
       throw malformed(
-        "it changes \(total) weights, its configuration says \(configuration.trainedCount) of \(configuration.scopedCount)")
+        "it changes \(total) weights, its configuration says \(configuration.trainedCount) of \(configuration.scopedCount)"
+      )
     }
   }
 

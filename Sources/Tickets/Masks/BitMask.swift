@@ -116,9 +116,9 @@ extension BitMask {
   /// The bits packed least significant first; unused bits of the last byte are zero.
   public func withPackedBytes<Result>(_ body: (UnsafeRawBufferPointer) throws -> Result) rethrows -> Result {
     #if _endian(little)
-      let stored = words
+    let stored = words
     #else
-      let stored = words.map(\.littleEndian)
+    let stored = words.map(\.littleEndian)
     #endif
     return try stored.withUnsafeBytes { bytes in
       try body(UnsafeRawBufferPointer(rebasing: bytes[..<Self.packedByteCount(for: count)]))
@@ -137,7 +137,7 @@ extension BitMask {
     var words = [UInt64](repeating: 0, count: Self.wordCount(for: count))
     words.withUnsafeMutableBytes { $0.copyMemory(from: bytes) }
     #if !_endian(little)
-      for index in words.indices { words[index] = UInt64(littleEndian: words[index]) }
+    for index in words.indices { words[index] = UInt64(littleEndian: words[index]) }
     #endif
     if count % 64 != 0, let last = words.last, last >> UInt64(count % 64) != 0 {
       throw TicketsError.paddingBitsSet(count: count)

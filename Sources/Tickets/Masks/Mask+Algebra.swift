@@ -39,7 +39,8 @@ extension Mask {
   }
 
   private func checkSameTensors(as other: Mask) throws {
-    let problems = mismatches(with: Dictionary(uniqueKeysWithValues: other.entries.map { ($0.name, $0.shape) }))
+    let problems =
+      mismatches(with: Dictionary(uniqueKeysWithValues: other.entries.map { ($0.name, $0.shape) }))
       + other.entries.filter { self[$0.name] == nil }.map { "\($0.name) is only in the second mask" }
     guard problems.isEmpty else { throw TicketsError.masksCoverDifferentTensors(problems) }
   }

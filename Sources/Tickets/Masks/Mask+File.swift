@@ -50,7 +50,8 @@ extension Mask {
     }
     guard let text = metadata[Key.shapes] else { throw malformed("it has no shapes in its metadata") }
     let shapes = try Self.shapes(in: text, path: path)
-    let problems = file.tensors.filter { shapes[$0.name] == nil }.map { "tensor \($0.name) has no shape" }
+    let problems =
+      file.tensors.filter { shapes[$0.name] == nil }.map { "tensor \($0.name) has no shape" }
       + shapes.keys.filter { !file.contains($0) }.sorted().map { "tensor \($0) is missing" }
     if let first = problems.first { throw malformed(first) }
 
@@ -86,7 +87,8 @@ extension Mask {
     }
     return try members.mapValues { shape in
       guard let extents = shape.arrayValue?.map(\.integerValue), !extents.contains(nil) else {
-        throw TicketsError.maskMalformed(path: path, problem: "its shapes hold \(shape.summary), not a list of integers")
+        throw TicketsError.maskMalformed(
+          path: path, problem: "its shapes hold \(shape.summary), not a list of integers")
       }
       return extents.compactMap { $0 }
     }

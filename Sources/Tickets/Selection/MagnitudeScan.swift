@@ -190,7 +190,8 @@ struct MagnitudeScan {
       left -= min(count, left)
     }
     let chunkQuotas = quotas
-    try forEachChunk(0..<chunkQuotas.count, where: { chunkQuotas[$0] > 0 }) { worker, chunk, base, tuned, count, excluded in
+    try forEachChunk(0..<chunkQuotas.count, where: { chunkQuotas[$0] > 0 }) {
+      worker, chunk, base, tuned, count, excluded in
       guard let words = plan.words(of: plan.chunks[chunk]) else { return }
       var quota = chunkQuotas[chunk]
       MagnitudeKernels.classify(
@@ -209,10 +210,11 @@ struct MagnitudeScan {
 
   // MARK: - Reading
 
-  private typealias ChunkBody = @Sendable (
-    _ worker: ScanWorker, _ chunk: Int, _ base: UnsafePointer<Float>, _ tuned: UnsafePointer<Float>, _ count: Int,
-    _ excluded: UnsafePointer<UInt64>?
-  ) throws -> Void
+  private typealias ChunkBody =
+    @Sendable (
+      _ worker: ScanWorker, _ chunk: Int, _ base: UnsafePointer<Float>, _ tuned: UnsafePointer<Float>, _ count: Int,
+      _ excluded: UnsafePointer<UInt64>?
+    ) throws -> Void
 
   private func forEachChunk(
     _ chunks: Range<Int>? = nil, where isWanted: @Sendable (Int) -> Bool = { _ in true }, _ body: ChunkBody
