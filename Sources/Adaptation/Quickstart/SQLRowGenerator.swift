@@ -64,19 +64,21 @@ public struct SQLRowGenerator: Sendable {
       heldOut: try make(heldOut, about: Array(tables[..<cut]), purpose: "sql-held-out"))
   }
 
-  private func make(_ count: Int, about tables: [SQLTable], purpose: String) throws -> [SQLRow] {
+  package func make(_ count: Int, about tables: [SQLTable], purpose: String) throws -> [SQLRow] {
     var stream = RandomStream(seed: seed, purpose: purpose)
     var seen: Set<String> = []
     var rows: [SQLRow] = []
-    let shapes = SQLShape.allCases
-    var misses = 0
+    var shapes = SQLShape.allCases
     var turn = 0
     while rows.count < count {
-      guard misses < shapes.count else { throw Failure.tooManyRows(asked: count, made: rows.count) }
-      let row = fresh(shapes[turn % shapes.count], about: tables, seen: &seen, using: &stream)
-      misses = row == nil ? misses + 1 : 0
-      if let row { rows.append(row) }
-      turn += 1
+      guard !shapes.isEmpty else { throw Failure.tooManyRows(asked: count, made: rows.count) }
+      turn %= shapes.count
+      if let row = fresh(shapes[turn], about: tables, seen: &seen, using: &stream) {
+        rows.append(row)
+        turn += 1
+      } else {
+        shapes.remove(at: turn)
+      }
     }
     stream.shuffle(&rows)
     return rows

@@ -12,11 +12,11 @@ public struct SQLColumn: Equatable, Sendable {
   public let name: String
   public let kind: Kind
 
-  static func text(_ name: String, _ pool: [String]) -> SQLColumn { SQLColumn(name: name, kind: .text(pool)) }
-  static func number(_ name: String, _ range: ClosedRange<Int>, by step: Int = 1) -> SQLColumn {
+  package static func text(_ name: String, _ pool: [String]) -> SQLColumn { SQLColumn(name: name, kind: .text(pool)) }
+  package static func number(_ name: String, _ range: ClosedRange<Int>, by step: Int = 1) -> SQLColumn {
     SQLColumn(name: name, kind: .measure(low: range.lowerBound, high: range.upperBound, step: step))
   }
-  static func year(_ name: String, _ range: ClosedRange<Int> = 1960...2022) -> SQLColumn {
+  package static func year(_ name: String, _ range: ClosedRange<Int> = 1960...2022) -> SQLColumn {
     SQLColumn(name: name, kind: .year(low: range.lowerBound, high: range.upperBound))
   }
 
@@ -39,7 +39,7 @@ public struct SQLTable: Equatable, Sendable {
   public let one: String
   public let columns: [SQLColumn]
 
-  init(_ name: String, _ one: String, _ columns: SQLColumn...) {
+  package init(_ name: String, _ one: String, _ columns: SQLColumn...) {
     self.name = name
     self.one = one
     self.columns = columns
