@@ -21,6 +21,7 @@ package final class OutputFile {
   package init(path: String) throws {
     self.path = path
     temporaryPath = FileSystem.temporaryPath(beside: path)
+    // One of the same name can only be left from a process that is gone.
     unlink(temporaryPath)
     descriptor = open(temporaryPath, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
     let code = errno

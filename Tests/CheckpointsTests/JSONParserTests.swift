@@ -1,0 +1,45 @@
+import Checkpoints
+import Foundation
+import Testing
+
+@Suite struct JSONParserTests {
+  func parse(_ text: String) throws -> JSONValue {
+    try Array(text.utf8).withUnsafeBytes { bytes in try JSONParser.parse(bytes) }
+  }
+
+  @Test func keepsIntegersFractionsAndBooleansApart() throws {
+    let value = try parse(
+      #" { "i" : -12, "f": 1.0, "e":1e3, "big":123456789012345678901, "t":true, "n":null, "l":[[],{}, "x"] } "#)
+    #expect(value["i"] == .integer(-12))
+    #expect(value["f"] == .number(1) && value["f"]?.integerValue == 1)
+    #expect(value["e"] == .number(1000))
+    #expect(value["big"] == .number(123_456_789_012_345_678_901))
+    #expect(value["big"]?.integerValue == nil)
+    #expect(value["t"]?.boolValue == true && value["t"]?.integerValue == nil)
+    #expect(value["n"] == .null)
+    #expect(value["l"] == .array([.array([]), .object([:]), .string("x")]))
+    #expect(value["missing"] == nil)
+  }
+
+  @Test(arguments: ["", "plain", "\"\\/\u{8}\u{c}\n\r\t\u{1}\u{1f}", "é 中 \u{1F600} \u{10FFFF}", "\u{2028}"])
+  func quotedTextReadsBack(_ text: String) throws {
+    #expect(try parse(JSONValue.quoted(text)) == .string(text))
+    // The other direction and another implementation.
+    let foundation = try JSONSerialization.data(withJSONObject: [text])
+    #expect(try parse(String(decoding: foundation, as: UTF8.self)) == .array([.string(text)]))
+    #expect(
+      try JSONSerialization.jsonObject(with: Data("[\(JSONValue.quoted(text))]".utf8)) as? [String] == [text])
+  }
+
+  @Test func readsEscapes() throws {
+    #expect(try parse(#""\u00e9\ud83d\ude00\/\b\f""#) == .string("é\u{1F600}/\u{8}\u{c}"))
+  }
+
+  @Test(arguments: [
+    "", " ", "-", "+1", ".5", "1.", "1e", "1e+", "00", "-01", "tru", "nulll", "[1,]", "[1 2]", "{1:2}", "{\"a\"}", "'a'",
+    "\"", "\"\\", "\"\\x\"", "\"\\u12\"", "\"\\ud800\"", "\"\\ud800\\u0041\"", "\"\\udc00\"", "[", "{\"a\":", "// c\n1",
+  ])
+  func refuses(_ text: String) {
+    #expect(throws: JSONParser.Failure.self) { try parse(text) }
+  }
+}
