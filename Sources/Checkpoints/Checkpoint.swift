@@ -11,12 +11,17 @@ public final class Checkpoint: @unchecked Sendable {
 
   package static let singleFileName = "model.safetensors"
 
-  /// Opens a model directory, or a single `.safetensors` file.
+  /// Opens a model directory, or a single `.safetensors` file, or an index file.
   ///
   /// - Throws: ``CheckpointError``: nothing to open, an index that does not agree with its shards (all differences
   ///   in one error), or a damaged file.
   public convenience init(directory: String) throws {
     guard FileSystem.isDirectory(directory) else {
+      if directory.hasSuffix(".index.json") {
+        let index = try ShardIndex(path: directory)
+        try self.init(path: directory, files: try Self.shards(of: index, in: FileSystem.parent(of: directory)))
+        return
+      }
       try self.init(path: directory, files: [SafetensorsFile(path: directory)])
       return
     }

@@ -2,9 +2,9 @@ public import Foundation
 import Torch
 
 #if canImport(Glibc)
-  import Glibc
+import Glibc
 #elseif canImport(Darwin)
-  import Darwin
+import Darwin
 #endif
 
 extension CheckpointError: CustomStringConvertible, LocalizedError {

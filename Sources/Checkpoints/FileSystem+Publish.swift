@@ -1,7 +1,7 @@
 #if canImport(Glibc)
-  import Glibc
+import Glibc
 #elseif canImport(Darwin)
-  import Darwin
+import Darwin
 #endif
 
 extension FileSystem {
@@ -16,6 +16,9 @@ extension FileSystem {
   ) throws -> R {
     let path = withoutTrailingSlashes(path)
     try checkPublishable(path, overwrite: overwrite)
+    // A link to a directory stays a link: the directory behind it is replaced.
+    let target = resolved(path)
+    if target != path { return try publishDirectory(target, overwrite: overwrite, build) }
     try createDirectory(parent(of: path))
     let temporary = temporaryPath(beside: path)
     do {
@@ -38,6 +41,16 @@ extension FileSystem {
     guard isDirectory(path) else { throw CheckpointError.outputIsNotADirectory(path: path) }
     if overwrite { return }
     guard try contents(of: path).isEmpty else { throw CheckpointError.outputExists(path: path) }
+  }
+
+  /// `path` with links resolved where it is itself a link, else unchanged.
+  private static func resolved(_ path: String) -> String {
+    var status = stat()
+    guard lstat(path, &status) == 0, status.st_mode & S_IFMT == S_IFLNK, let real = realpath(path, nil) else {
+      return path
+    }
+    defer { free(real) }
+    return String(cString: real)
   }
 
   private static func replace(_ path: String, by temporary: String, overwrite: Bool) throws {

@@ -2,9 +2,9 @@ public import Foundation
 import Synchronization
 
 #if canImport(Glibc)
-  import Glibc
+import Glibc
 #elseif canImport(Darwin)
-  import Darwin
+import Darwin
 #endif
 
 /// Files and directories written so that a reader never sees half of one.
@@ -136,9 +136,13 @@ public enum FileSystem {
     }
   }
 
+  /// Removes a file, or a directory with its contents. What does not exist is fine.
   public static func remove(_ path: String) throws {
     do { try FileManager.default.removeItem(atPath: path) } catch {
-      if exists(path) { throw CheckpointError.system(operation: "remove", path: path, code: EACCES) }
+      guard exists(path) else { return }
+      let cause = (error as NSError).userInfo[NSUnderlyingErrorKey] as? NSError
+      let code = cause?.domain == NSPOSIXErrorDomain ? cause?.code : nil
+      throw CheckpointError.system(operation: "remove", path: path, code: Int32(code ?? Int(EIO)))
     }
   }
 }

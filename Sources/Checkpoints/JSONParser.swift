@@ -117,7 +117,9 @@ package struct JSONParser {
     if current == UInt8(ascii: "-") { position += 1 }
     let whole = position
     try digits()
-    guard bytes[whole] != UInt8(ascii: "0") || position == whole + 1 else { throw failure("number with a leading zero") }
+    guard bytes[whole] != UInt8(ascii: "0") || position == whole + 1 else {
+      throw failure("number with a leading zero")
+    }
     var isInteger = true
     if current == UInt8(ascii: ".") {
       isInteger = false

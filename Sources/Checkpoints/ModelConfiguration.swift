@@ -131,7 +131,8 @@ public struct ModelConfiguration: Equatable, Sendable {
     try check(
       rmsNormEpsilon >= 0 && rmsNormEpsilon.isFinite, "rms_norm_eps", rmsNormEpsilon, "it must not be negative")
     try check(ropeTheta > 0 && ropeTheta.isFinite, "rope_theta", ropeTheta, "it must be positive")
-    try check(dtype?.isFloatingPoint ?? true, "dtype", dtype?.configurationName ?? "", "a floating-point type is needed")
+    try check(
+      dtype?.isFloatingPoint ?? true, "dtype", dtype?.configurationName ?? "", "a floating-point type is needed")
     switch ropeScaling {
     case .none: break
     case .linear(let factor):

@@ -1,7 +1,7 @@
 #if canImport(Glibc)
-  import Glibc
+import Glibc
 #elseif canImport(Darwin)
-  import Darwin
+import Darwin
 #endif
 
 /// A file that appears under its name only when complete.
@@ -87,9 +87,9 @@ package final class OutputFile {
       let rest = UnsafeRawBufferPointer(rebasing: bytes[done...])
       // Qualified, because this class has a `write` of its own.
       #if canImport(Glibc)
-        let count = Glibc.write(descriptor, rest.baseAddress, min(rest.count, 1 << 30))
+      let count = Glibc.write(descriptor, rest.baseAddress, min(rest.count, 1 << 30))
       #elseif canImport(Darwin)
-        let count = Darwin.write(descriptor, rest.baseAddress, min(rest.count, 1 << 30))
+      let count = Darwin.write(descriptor, rest.baseAddress, min(rest.count, 1 << 30))
       #endif
       if count < 0, errno == EINTR { continue }
       try check(count > 0, "write")

@@ -135,7 +135,8 @@ package struct SafetensorsHeader {
   }
 
   /// Length field and header for `tensors` stored in the order given, padded with spaces to a multiple of 8 bytes.
-  package static func encoded(tensors: [TensorDescription], metadata: [String: String], path: String) throws -> [UInt8] {
+  package static func encoded(tensors: [TensorDescription], metadata: [String: String], path: String) throws -> [UInt8]
+  {
     var members: [String] = []
     if !metadata.isEmpty {
       let pairs = metadata.sorted { $0.key.precedesInBytes($1.key) }

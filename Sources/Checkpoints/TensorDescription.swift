@@ -12,7 +12,9 @@ public struct TensorDescription: Equatable, Hashable, Sendable {
 
   /// - Throws: ``CheckpointError/invalidShape(tensor:shape:)`` for a negative dimension or a size in bytes beyond `Int`.
   public init(name: String, dtype: DType, shape: [Int]) throws {
-    guard let count = Self.elementCount(of: shape), !count.multipliedReportingOverflow(by: dtype.byteCount).overflow else {
+    guard let count = Self.elementCount(of: shape),
+      !count.multipliedReportingOverflow(by: dtype.byteCount).overflow
+    else {
       throw CheckpointError.invalidShape(tensor: name, shape: shape)
     }
     self.name = name

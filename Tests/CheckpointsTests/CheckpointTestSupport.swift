@@ -17,7 +17,9 @@ func goldenPath(_ name: String) -> String {
 }
 
 func golden<Value: Decodable>(_ type: Value.Type, _ name: String) throws -> Value {
-  try JSONDecoder().decode(type, from: Data(contentsOf: URL(fileURLWithPath: goldenPath(name))))
+  let decoder = JSONDecoder()
+  decoder.keyDecodingStrategy = .convertFromSnakeCase
+  return try decoder.decode(type, from: Data(contentsOf: URL(fileURLWithPath: goldenPath(name))))
 }
 
 /// A tensor as the golden generator describes it.

@@ -2,6 +2,12 @@ import Checkpoints
 import Foundation
 import Testing
 
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Darwin)
+import Darwin
+#endif
+
 @Suite struct FileSystemTests {
   struct Interrupted: Error, Equatable {}
 
@@ -82,6 +88,26 @@ import Testing
       #expect(throws: CheckpointError.outputIsNotADirectory(path: file)) {
         try FileSystem.publishDirectory(file, overwrite: true) { _ in }
       }
+    }
+  }
+
+  @Test func publishesBehindALink() throws {
+    try withTemporaryDirectory { directory in
+      let (real, link) = (directory + "/real", directory + "/link")
+      try FileSystem.createDirectory(real)
+      try FileManager.default.createSymbolicLink(atPath: link, withDestinationPath: real)
+      try FileSystem.publishDirectory(link) { try FileSystem.writeAtomically("1", to: $0 + "/one") }
+      #expect(throws: CheckpointError.outputExists(path: link)) { try FileSystem.publishDirectory(link) { _ in } }
+      #expect(try FileSystem.contents(of: real) == ["one"])
+      #expect(try FileSystem.contents(of: directory) == ["link", "real"])
+    }
+  }
+
+  @Test func aPipeIsRefusedWithoutWaiting() throws {
+    try withTemporaryDirectory { directory in
+      let path = directory + "/pipe"
+      #expect(mkfifo(path, 0o600) == 0)
+      #expect(throws: CheckpointError.notARegularFile(path: path)) { try FileSystem.read(path) }
     }
   }
 

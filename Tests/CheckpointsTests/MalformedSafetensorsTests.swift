@@ -56,7 +56,8 @@ import Testing
     Case("trailing comma", json: #"{"__metadata__":{},}"#, at: 19, "expected '\"'"),
     Case("duplicate tensor", json: #"{"a":1,"a":2}"#, at: 7, #"duplicate key "a""#),
     Case("duplicate by escape", json: #"{"a":1,"\u0061":2}"#, at: 7, #"duplicate key "a""#),
-    Case("deep nesting", json: #"{"a":"# + String(repeating: "[", count: 100_000), at: 69, "nested deeper than 64 levels"),
+    Case(
+      "deep nesting", json: #"{"a":"# + String(repeating: "[", count: 100_000), at: 69, "nested deeper than 64 levels"),
     Case("leading zero", json: #"{"a":01}"#, at: 7, "number with a leading zero"),
     Case("infinite number", json: #"{"a":1e999}"#, at: 5, "number out of range"),
     Case("NaN", json: #"{"a":NaN}"#, at: 5, "not a JSON value"),
@@ -93,7 +94,8 @@ import Testing
     Case("one offset", header: one(offsets: "[8]"), data: 8, bad("data_offsets")),
     Case("three offsets", header: one(offsets: "[0,8,8]"), data: 8, bad("data_offsets")),
     Case("negative offset", header: one(offsets: "[-8,0]"), data: 8, bad("data_offsets")),
-    Case("unknown field", header: one(extra: ",\"strides\":[1]"), data: 8, .unknownField(tensor: "x", field: "strides")),
+    Case(
+      "unknown field", header: one(extra: ",\"strides\":[1]"), data: 8, .unknownField(tensor: "x", field: "strides")),
     Case("end before start", header: one(offsets: "[8,0]"), data: 8, .badOffsets(tensor: "x", start: 8, end: 0)),
     Case("size mismatch", header: one(offsets: "[0,4]"), data: 4, .sizeMismatch(tensor: "x", expected: 8, found: 4)),
     Case(

@@ -12,24 +12,24 @@ import Torch
   }
 
   struct Expected: Decodable {
-    let vocab_size, hidden_size, intermediate_size, num_hidden_layers, num_attention_heads: Int
-    let num_key_value_heads, head_dim, max_position_embeddings, tensor_count: Int
-    let rms_norm_eps, rope_theta: Double
-    let rope_type: String
-    let rope_factor, rope_low, rope_high: Double?
-    let rope_original, sliding_window, bos_token_id: Int?
-    let tie_word_embeddings: Bool
+    let vocabSize, hiddenSize, intermediateSize, numHiddenLayers, numAttentionHeads: Int
+    let numKeyValueHeads, headDim, maxPositionEmbeddings, tensorCount: Int
+    let rmsNormEps, ropeTheta: Double
+    let ropeType: String
+    let ropeFactor, ropeLow, ropeHigh: Double?
+    let ropeOriginal, slidingWindow, bosTokenId: Int?
+    let tieWordEmbeddings: Bool
     let dtype: String?
-    let eos_token_ids: [Int]
-    let tensors_sha256: String
+    let eosTokenIds: [Int]
+    let tensorsSha256: String
 
     var ropeScaling: ModelConfiguration.RopeScaling? {
-      switch rope_type {
-      case "linear": .linear(factor: rope_factor ?? .nan)
+      switch ropeType {
+      case "linear": .linear(factor: ropeFactor ?? .nan)
       case "llama3":
         .llama3(
-          factor: rope_factor ?? .nan, lowFrequencyFactor: rope_low ?? .nan, highFrequencyFactor: rope_high ?? .nan,
-          originalMaximumPositions: rope_original ?? -1)
+          factor: ropeFactor ?? .nan, lowFrequencyFactor: ropeLow ?? .nan, highFrequencyFactor: ropeHigh ?? .nan,
+          originalMaximumPositions: ropeOriginal ?? -1)
       case "default": ModelConfiguration.RopeScaling.none
       default: nil
       }
@@ -41,21 +41,21 @@ import Torch
   @Test func goldensAreThere() { #expect(Self.goldens.count >= 20) }
 
   func expect(_ configuration: ModelConfiguration, _ expected: Expected) {
-    #expect(configuration.vocabularySize == expected.vocab_size)
-    #expect(configuration.hiddenSize == expected.hidden_size)
-    #expect(configuration.intermediateSize == expected.intermediate_size)
-    #expect(configuration.layerCount == expected.num_hidden_layers)
-    #expect(configuration.headCount == expected.num_attention_heads)
-    #expect(configuration.keyValueHeadCount == expected.num_key_value_heads)
-    #expect(configuration.headSize == expected.head_dim)
-    #expect(configuration.rmsNormEpsilon == expected.rms_norm_eps)
-    #expect(configuration.ropeTheta == expected.rope_theta)
+    #expect(configuration.vocabularySize == expected.vocabSize)
+    #expect(configuration.hiddenSize == expected.hiddenSize)
+    #expect(configuration.intermediateSize == expected.intermediateSize)
+    #expect(configuration.layerCount == expected.numHiddenLayers)
+    #expect(configuration.headCount == expected.numAttentionHeads)
+    #expect(configuration.keyValueHeadCount == expected.numKeyValueHeads)
+    #expect(configuration.headSize == expected.headDim)
+    #expect(configuration.rmsNormEpsilon == expected.rmsNormEps)
+    #expect(configuration.ropeTheta == expected.ropeTheta)
     #expect(configuration.ropeScaling == expected.ropeScaling)
-    #expect(configuration.maximumPositions == expected.max_position_embeddings)
-    #expect(configuration.slidingWindow == expected.sliding_window)
-    #expect(configuration.tiesEmbeddings == expected.tie_word_embeddings)
-    #expect(configuration.bosTokenID == expected.bos_token_id)
-    #expect(configuration.eosTokenIDs == expected.eos_token_ids)
+    #expect(configuration.maximumPositions == expected.maxPositionEmbeddings)
+    #expect(configuration.slidingWindow == expected.slidingWindow)
+    #expect(configuration.tiesEmbeddings == expected.tieWordEmbeddings)
+    #expect(configuration.bosTokenID == expected.bosTokenId)
+    #expect(configuration.eosTokenIDs == expected.eosTokenIds)
   }
 
   @Test(arguments: goldens)
@@ -68,10 +68,10 @@ import Torch
   @Test(arguments: goldens)
   func expectsTheTensorsOfTransformersModel(_ golden: Golden) throws {
     let tensors = try ModelConfiguration(json: Data(golden.config.utf8)).expectedTensors()
-    #expect(tensors.count == golden.expected.tensor_count)
+    #expect(tensors.count == golden.expected.tensorCount)
     let listing = tensors.sorted { $0.name.precedesInBytes($1.name) }
       .map { "\($0.name) [\($0.shape.map(String.init).joined(separator: ", "))]\n" }.joined()
-    #expect(Array(listing.utf8).withUnsafeBytes { sha256($0) } == golden.expected.tensors_sha256)
+    #expect(Array(listing.utf8).withUnsafeBytes { sha256($0) } == golden.expected.tensorsSha256)
   }
 
   @Test(arguments: goldens)
@@ -162,7 +162,9 @@ import Torch
         == #"c: "use_sliding_window" is true; layers that differ in their window are not supported; set it to false"#)
   }
 
-  @Test(arguments: [#"{"architectures":["GPT2LMHeadModel"]}"#, #"{"model_type":"gpt2"}"#, #"{"architectures":["LlamaModel"]}"#])
+  @Test(arguments: [
+    #"{"architectures":["GPT2LMHeadModel"]}"#, #"{"model_type":"gpt2"}"#, #"{"architectures":["LlamaModel"]}"#,
+  ])
   func unknownArchitecturesListTheKnown(_ text: String) throws {
     let error = #expect(throws: CheckpointError.self) { try ModelConfiguration(json: Data(text.utf8), path: "c") }
     #expect(

@@ -4,9 +4,9 @@ import Testing
 import Torch
 
 #if canImport(Glibc)
-  import Glibc
+import Glibc
 #elseif canImport(Darwin)
-  import Darwin
+import Darwin
 #endif
 
 @Suite struct SafetensorsWriterTests {
@@ -132,9 +132,9 @@ import Torch
       signal(SIGXFSZ, SIG_IGN)
       var limit = rlimit(rlim_cur: 1 << 20, rlim_max: 1 << 20)
       #if canImport(Glibc)
-        setrlimit(__rlimit_resource_t(RLIMIT_FSIZE.rawValue), &limit)
+      setrlimit(__rlimit_resource_t(RLIMIT_FSIZE.rawValue), &limit)
       #else
-        setrlimit(RLIMIT_FSIZE, &limit)
+      setrlimit(RLIMIT_FSIZE, &limit)
       #endif
       try withTemporaryDirectory { directory in
         let path = directory + "/a.safetensors"

@@ -22,6 +22,8 @@ import Torch
       #expect(try checkpoint.withBytes(of: name) { sha256($0) } == expected.sha256)
       #expect(try checkpoint.floats(of: name).map { Int32(bitPattern: $0.bitPattern) } == expected.bits)
     }
+    let byIndex = try Checkpoint(directory: goldenPath("sharded/model.safetensors.index.json"))
+    #expect(byIndex.tensors == checkpoint.tensors)
     let configuration = try ModelConfiguration(directory: goldenPath("sharded"))
     try configuration.validate(checkpoint)
     #expect(configuration.slidingWindow == 16 && configuration.dtype == .bfloat16)
@@ -94,7 +96,9 @@ import Torch
       let writer = try ShardedCheckpointWriter(directory: directory, tensors: tensors, maximumShardByteCount: 2)
       let two: [UInt8] = [1, 2]
       func append(_ name: String, _ bytes: [UInt8]) throws { try bytes.withUnsafeBytes { try writer.append(name, $0) } }
-      #expect(throws: CheckpointError.unexpectedTensor(name: "b", expected: "a", path: directory)) { try append("b", two) }
+      #expect(throws: CheckpointError.unexpectedTensor(name: "b", expected: "a", path: directory)) {
+        try append("b", two)
+      }
       try append("a", [1])
       #expect(throws: CheckpointError.tooFewBytes(path: "\(directory): tensor a", expected: 2, written: 1)) {
         try writer.finish()
@@ -104,7 +108,9 @@ import Torch
         try append("a", [3])
       }
       try append("b", two)
-      #expect(throws: CheckpointError.unexpectedTensor(name: "a", expected: nil, path: directory)) { try append("a", two) }
+      #expect(throws: CheckpointError.unexpectedTensor(name: "a", expected: nil, path: directory)) {
+        try append("a", two)
+      }
       try writer.finish()
       #expect(throws: CheckpointError.writerFinished(path: directory)) { try writer.finish() }
       #expect(try Checkpoint(directory: directory).tensors.map(\.name) == ["a", "b", "e"])
