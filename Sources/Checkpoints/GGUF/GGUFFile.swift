@@ -96,7 +96,7 @@ public final class GGUFFile: @unchecked Sendable {
     }
     let version = try cursor.integer(as: UInt32.self, "the version")
     guard version == 2 || version == 3 else {
-      if version.byteSwapped <= 3 { throw GGUFError.bigEndian(path: path) }
+      if (1...3).contains(version.byteSwapped) { throw GGUFError.bigEndian(path: path) }
       throw GGUFError.unsupportedVersion(path: path, version: version)
     }
     return version

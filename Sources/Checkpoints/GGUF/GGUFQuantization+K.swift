@@ -14,7 +14,7 @@ extension GGUFQuantization {
 
   /// `d`, `dmin`, 12 bytes of scales, 128 bytes: each 32 bytes hold two groups of 32 elements, low halves first;
   /// `d * scale * q - dmin * minimum`.
-  static func dequantizeQ4_K(_ source: UnsafePointer<UInt8>, _ target: UnsafeMutablePointer<Float>, _ blocks: Int) {
+  static func dequantizeQ4K(_ source: UnsafePointer<UInt8>, _ target: UnsafeMutablePointer<Float>, _ blocks: Int) {
     for block in 0..<blocks {
       let input = source + block * 144
       let d = half(input)
@@ -35,7 +35,7 @@ extension GGUFQuantization {
   }
 
   /// As Q4_K, with 32 bytes of fifth bits before the 128: bit g of byte j belongs to element j of group g.
-  static func dequantizeQ5_K(_ source: UnsafePointer<UInt8>, _ target: UnsafeMutablePointer<Float>, _ blocks: Int) {
+  static func dequantizeQ5K(_ source: UnsafePointer<UInt8>, _ target: UnsafeMutablePointer<Float>, _ blocks: Int) {
     for block in 0..<blocks {
       let input = source + block * 176
       let d = half(input)
@@ -60,7 +60,7 @@ extension GGUFQuantization {
 
   /// 128 bytes of low 4 bits, 64 bytes of high 2 bits, 16 signed scales, `d`; each half of the block has 128 elements in
   /// four groups of 32: `d * scale * (q - 32)`, one scale for 16 elements.
-  static func dequantizeQ6_K(_ source: UnsafePointer<UInt8>, _ target: UnsafeMutablePointer<Float>, _ blocks: Int) {
+  static func dequantizeQ6K(_ source: UnsafePointer<UInt8>, _ target: UnsafeMutablePointer<Float>, _ blocks: Int) {
     for block in 0..<blocks {
       let input = source + block * 210
       let d = half(input + 208)

@@ -32,14 +32,14 @@ public enum GGUFQuantization {
     case .f32: FloatCodec.decode(input, as: .float32, into: output)
     case .f16: FloatCodec.decode(input, as: .float16, into: output)
     case .bf16: FloatCodec.decode(input, as: .bfloat16, into: output)
-    case .q8_0: dequantizeQ8_0(source, target, blocks)
+    case .q8_0: dequantizeQ80(source, target, blocks)
     case .q4_0: dequantizeQ4(source, target, blocks, hasMinimum: false)
     case .q4_1: dequantizeQ4(source, target, blocks, hasMinimum: true)
     case .q5_0: dequantizeQ5(source, target, blocks, hasMinimum: false)
     case .q5_1: dequantizeQ5(source, target, blocks, hasMinimum: true)
-    case .q4_K: dequantizeQ4_K(source, target, blocks)
-    case .q5_K: dequantizeQ5_K(source, target, blocks)
-    case .q6_K: dequantizeQ6_K(source, target, blocks)
+    case .q4_K: dequantizeQ4K(source, target, blocks)
+    case .q5_K: dequantizeQ5K(source, target, blocks)
+    case .q6_K: dequantizeQ6K(source, target, blocks)
     default: preconditionFailure("no code for \(type.name)")
     }
   }
@@ -51,7 +51,7 @@ public enum GGUFQuantization {
   }
 
   /// `d`, 32 signed bytes `q`: `d * q`.
-  private static func dequantizeQ8_0(
+  private static func dequantizeQ80(
     _ source: UnsafePointer<UInt8>, _ target: UnsafeMutablePointer<Float>, _ blocks: Int
   ) {
     for block in 0..<blocks {

@@ -1,6 +1,8 @@
 /// Element types of GGUF tensors; the raw value is the code in the file.
 ///
 /// Elements lie in blocks of ``blockElementCount`` along a row, ``blockByteCount`` bytes each.
+// The cases are ggml's names.
+// swift-format-ignore: AlwaysUseLowerCamelCase
 public enum GGUFTensorType: UInt32, CaseIterable, Sendable {
   case f32 = 0
   case f16 = 1

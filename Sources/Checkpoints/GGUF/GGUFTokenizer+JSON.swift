@@ -50,15 +50,19 @@ extension GGUFTokenizer {
       .compactMap { name, id in id.map { (name, tokens[$0]) } }
   }
 
-  /// Tokens that are found in the text before anything else.
+  /// Tokens that are found in the text before anything else; those with a role always are, whatever their kind.
   private var addedTokens: [Int] {
-    tokens.indices.filter { [.unknown, .control, .userDefined].contains(kinds[$0]) }
+    tokens.indices.filter { [.unknown, .control, .userDefined].contains(kinds[$0]) || hasRole($0) }
+  }
+
+  private func hasRole(_ id: Int) -> Bool {
+    [bosID, eosID, unknownID, paddingID].contains(id) || otherEndIDs.contains(id)
   }
 
   private func addedToken(_ id: Int, includingID: Bool) -> OrderedJSON {
     let members: [(String, OrderedJSON)] = [
       ("content", .string(tokens[id])), ("single_word", false), ("lstrip", false), ("rstrip", false),
-      ("normalized", false), ("special", .bool(kinds[id] != .userDefined)),
+      ("normalized", false), ("special", .bool(kinds[id] != .userDefined || hasRole(id))),
     ]
     return .object((includingID ? [("id", .integer(id))] : []) + members)
   }
