@@ -28,7 +28,7 @@ struct MergeTable: Sendable {
 
   @inline(__always)
   private func start(_ pair: UInt64) -> Int {
-    Int(truncatingIfNeeded: pair &* 0x9E37_79B9_7F4A_7C15 >> shift)
+    Int(truncatingIfNeeded: (pair &* 0x9E37_79B9_7F4A_7C15) >> shift)
   }
 
   /// Rank in the high half, merged id in the low; `none` when the two do not merge. Merges compare by rank.

@@ -36,9 +36,7 @@ enum TextNormalizer: Sendable {
     case .strip(let left, let right): return Self.strip(text, left: left, right: right)
     case .stripAccents:
       return UTF8Text.scalars(of: text).reduce(into: []) { result, scalar in
-        if !CategoryMask.mark.contains(Category(scalar.properties.generalCategory)) {
-          UTF8Text.append(scalar, to: &result)
-        }
+        if !NormalizationData.isMark(scalar) { UTF8Text.append(scalar, to: &result) }
       }
     case .prepend(let prefix): return text.isEmpty ? text : prefix + text
     case .replace(let pattern, let content): return pattern.replace(in: text, with: content)

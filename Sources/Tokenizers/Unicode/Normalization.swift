@@ -1,28 +1,36 @@
-internal import Foundation
-
-/// Unicode normalization forms, with the data of Unicode 12.0 that the reference uses: scalars assigned later neither
-/// decompose nor compose.
+/// Unicode normalization forms (Unicode standard, annex 15).
+///
+/// The platform's own normalization is not used for whole texts: on Linux it leaves marks unordered when several
+/// decompositions meet.
 enum NormalizationForm: String {
   case nfc = "NFC"
   case nfd = "NFD"
   case nfkc = "NFKC"
   case nfkd = "NFKD"
 
+  private var composes: Bool { self == .nfc || self == .nfkc }
+
   func normalize(_ text: [UInt8]) -> [UInt8] {
     guard !isTrivial(text) else { return text }
+    let data = self == .nfc || self == .nfd ? NormalizationData.canonical : NormalizationData.compatibility
     var result: [UInt8] = []
-    result.reserveCapacity(text.count)
-    var known = String.UnicodeScalarView()
-    for scalar in String(decoding: text, as: UTF8.self).unicodeScalars {
-      guard Self.isNewer(scalar) else {
-        known.append(scalar)
-        continue
+    result.reserveCapacity(text.count + text.count / 8)
+    var segment: [UInt32] = []
+    text.withUnsafeBufferPointer { bytes in
+      var position = 0
+      while position < bytes.count {
+        let (scalar, length) = UTF8Text.scalar(in: bytes, at: position)
+        position += length
+        // ASCII starts anew: it neither decomposes nor attaches itself to what stands before.
+        if scalar < 0x80 {
+          flush(&segment, into: &result)
+          segment.append(scalar)
+        } else {
+          data.decompose(scalar, into: &segment)
+        }
       }
-      append(known, to: &result)
-      known = String.UnicodeScalarView()
-      UTF8Text.append(scalar, to: &result)
+      flush(&segment, into: &result)
     }
-    append(known, to: &result)
     return result
   }
 
@@ -32,21 +40,64 @@ enum NormalizationForm: String {
     return text.allSatisfy { $0 < limit }
   }
 
-  private static func isNewer(_ scalar: Unicode.Scalar) -> Bool {
-    guard scalar.value >= 0x300, let age = scalar.properties.age else { return false }
-    return age.major > 12 || (age.major == 12 && age.minor > 0)
+  /// Orders, composes and appends fully decomposed scalars.
+  private func flush(_ segment: inout [UInt32], into result: inout [UInt8]) {
+    if segment.count > 1 {
+      Self.order(&segment)
+      if composes { Self.compose(&segment) }
+    }
+    for value in segment {
+      if let scalar = Unicode.Scalar(value) { UTF8Text.append(scalar, to: &result) }
+    }
+    segment.removeAll(keepingCapacity: true)
   }
 
-  private func append(_ scalars: String.UnicodeScalarView, to result: inout [UInt8]) {
-    guard !scalars.isEmpty else { return }
-    let text = String(scalars)
-    let normalized =
-      switch self {
-      case .nfc: text.precomposedStringWithCanonicalMapping
-      case .nfd: text.decomposedStringWithCanonicalMapping
-      case .nfkc: text.precomposedStringWithCompatibilityMapping
-      case .nfkd: text.decomposedStringWithCompatibilityMapping
+  /// Sorts every run of combining marks by class, keeping the order of equals.
+  private static func order(_ scalars: inout [UInt32]) {
+    var start = 0
+    while start < scalars.count {
+      guard NormalizationData.combiningClass(scalars[start]) != 0 else {
+        start += 1
+        continue
       }
-    result.append(contentsOf: normalized.utf8)
+      var marks: [(scalar: UInt32, order: UInt8)] = []
+      while start + marks.count < scalars.count {
+        let scalar = scalars[start + marks.count]
+        let order = NormalizationData.combiningClass(scalar)
+        guard order != 0 else { break }
+        marks.append((scalar, order))
+      }
+      if marks.count > 1 {
+        // The standard library's sort is stable.
+        marks.sort { $0.order < $1.order }
+        for (offset, mark) in marks.enumerated() { scalars[start + offset] = mark.scalar }
+      }
+      start += marks.count
+    }
+  }
+
+  private static func compose(_ scalars: inout [UInt32]) {
+    var kept = 0
+    var starter: Int?
+    var lastClass: UInt8?
+    for scalar in scalars {
+      let order = NormalizationData.combiningClass(scalar)
+      // Between a starter and this mark nothing of the same or a higher class may stand.
+      if let starter, lastClass.map({ $0 < order }) ?? true,
+        let composite = NormalizationData.composite(scalars[starter], scalar)
+      {
+        scalars[starter] = composite
+        continue
+      }
+      scalars[kept] = scalar
+      if order == 0 {
+        starter = kept
+        lastClass = nil
+      } else {
+        lastClass = order
+      }
+      kept += 1
+    }
+    scalars.removeLast(scalars.count - kept)
   }
 }
