@@ -1,0 +1,23 @@
+/// A seeded stream for tests (SplitMix64, Steele, Lea and Flood 2014).
+package struct SeededGenerator: RandomNumberGenerator {
+  private var state: UInt64
+
+  package init(seed: UInt64) { state = seed }
+
+  package mutating func next() -> UInt64 {
+    state &+= 0x9E37_79B9_7F4A_7C15
+    var z = state
+    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+    return z ^ (z >> 31)
+  }
+
+  /// Uniform in `-scale..<scale`.
+  package mutating func values(_ count: Int, scale: Double = 1) -> [Double] {
+    (0..<count).map { _ in Double.random(in: -scale..<scale, using: &self) }
+  }
+
+  package mutating func tokens(_ count: Int, below limit: Int) -> [Int] {
+    (0..<count).map { _ in Int.random(in: 0..<limit, using: &self) }
+  }
+}
