@@ -23,18 +23,18 @@ package struct Linear {
     self.parts = parts
   }
 
-  var outputWidth: Int { weightOI.shape[0] }
+  package var outputWidth: Int { weightOI.shape[0] }
 
-  func forward(_ xNI: Tensor, into yNO: Tensor, accumulating: Bool = false) throws {
+  package func forward(_ xNI: Tensor, into yNO: Tensor, accumulating: Bool = false) throws {
     try yNO.setProduct(xNI, weightOI, transposeB: true, accumulating: accumulating)
     if let biasO { try yNO.add(biasO) }
   }
 
   /// The gradient of the input, with the weight as forward used it; call it before ``weightBackward(_:input:sink:workspace:)``,
   /// whose sink may update the weight.
-  func inputBackward(_ dyNO: Tensor, into dxNI: Tensor) throws { try dxNI.setProduct(dyNO, weightOI) }
+  package func inputBackward(_ dyNO: Tensor, into dxNI: Tensor) throws { try dxNI.setProduct(dyNO, weightOI) }
 
-  func weightBackward(_ dyNO: Tensor, input xNI: Tensor, sink: any GradientSink, workspace: Workspace) throws {
+  package func weightBackward(_ dyNO: Tensor, input xNI: Tensor, sink: any GradientSink, workspace: Workspace) throws {
     let wanted = parts.filter { sink.needsGradient(of: $0.weight) }
     if wanted.count == parts.count {
       let gradient = try workspace.buffer(.weightGradient, weightOI.shape)

@@ -13,12 +13,12 @@ package struct RMSNorm {
     self.epsilon = epsilon
   }
 
-  func forward(_ xND: Tensor, into yND: Tensor, rstd rstdN: Tensor) throws {
+  package func forward(_ xND: Tensor, into yND: Tensor, rstd rstdN: Tensor) throws {
     try Kernels.rmsNorm(xND, weight: weightD.value, epsilon: epsilon, into: yND, rstd: rstdN)
   }
 
   /// Adds the input's gradient to `dxND`, which already holds what flows past the norm along the residual stream.
-  func backward(
+  package func backward(
     _ dyND: Tensor, input xND: Tensor, rstd rstdN: Tensor, accumulating dxND: Tensor, sink: any GradientSink,
     workspace: Workspace
   ) throws {

@@ -5,9 +5,9 @@ package import Torch
 /// Saved for backward, a token: x, m (2D) and what the two parts save.
 package struct TransformerBlock {
   let attentionNorm: RMSNorm
-  let attention: Attention
+  package let attention: Attention
   let feedForwardNorm: RMSNorm
-  let feedForward: FeedForward
+  package let feedForward: FeedForward
 
   package struct Saved {
     let xND: Tensor
