@@ -228,6 +228,10 @@ CASES = [
     "{{ missing | upper }}|{{ missing | trim }}|{{ missing | join(',') }}|{{ missing | replace('a', 'b') }}|{{ missing | string }}|",
     "{{ none | trim }} {{ 5 | upper }} {{ true | lower }} {{ [1, 'A'] | lower }}",
     "{{ items | map('nonsense') | list }}",
+    "{{ n | map('upper') | list }}{{ n | select | list }}{{ n | rejectattr('x') | list }}{{ missing | map('nonsense') | list }}",
+    "{% set lazy = i | map('upper') %}{% set other = i | items %}fine{% if f %}{{ lazy | list }}{% endif %}",
+    "{{ i | selectattr('x') | list }}",
+    "{% set once = items | map('string') %}{{ once | join }}{{ once | join }}|{{ 'yes' if once else 'no' }}",
     "{{ n | join }}",
     # JSON
     "{{ tool | tojson }}",

@@ -3,7 +3,8 @@ public import Foundation
 /// A model's chat template: turns a conversation into the text the model was trained on.
 ///
 /// Templates are the Jinja programs that tokenizers carry; they run here as in `transformers`, under limits that keep
-/// a hostile one from hanging or exhausting memory.
+/// a hostile one from hanging or exhausting memory. Left out are template inheritance and inclusion, and automatic
+/// escaping: `safe` and `escape` give plain text, so that adding to it never escapes what is added.
 public struct ChatTemplate: Sendable {
   /// What a template may use at most while rendering.
   public struct Limits: Equatable, Sendable {
@@ -20,7 +21,7 @@ public struct ChatTemplate: Sendable {
     /// Bytes of the output, and of any one text on the way to it.
     public var outputBytes = 1 << 26
     /// Depth of statements, expressions and macro calls within each other.
-    public var nesting = 250
+    public var nesting = 150
 
     public init() {}
 

@@ -37,11 +37,12 @@ extension Jinja.Evaluator {
       }
     case "round": return try rounded(value, arguments)
     case "items":
-      switch value {
-      case .undefined: return .generator([])
-      case .dictionary(let node):
-        return try sequence(.generator, try node.entries.map { try sequence(.tuple, [$0.key, $0.value]) })
-      default: throw TemplateFailure("items needs a dictionary, got a \(value.typeName)")
+      return try generator {
+        switch value {
+        case .undefined: return []
+        case .dictionary(let node): return try node.entries.map { try sequence(.tuple, [$0.key, $0.value]) }
+        default: throw TemplateFailure("items needs a dictionary, got a \(value.typeName)")
+        }
       }
     case "attr":
       guard let key = try arguments.bound(to: ["name"], in: name)[0] else { throw TemplateFailure("attr needs a name") }

@@ -112,7 +112,8 @@ extension Jinja.Evaluator {
       guard case .int(let integer)? = number(value) else {
         throw TemplateFailure("'%x' needs an integer, got a \(value.typeName)")
       }
-      text = String(integer, radix: specification.conversion == "o" ? 8 : 16, uppercase: specification.conversion == "X")
+      let radix = specification.conversion == "o" ? 8 : 16
+      text = String(integer, radix: radix, uppercase: specification.conversion == "X")
     case "f", "F", "e", "E", "g", "G":
       guard let number = number(value)?.double else {
         throw TemplateFailure("'%f' needs a number, got a \(value.typeName)")
@@ -122,7 +123,11 @@ extension Jinja.Evaluator {
       throw TemplateFailure("'%\(specification.conversion)' is no format")
     }
     if isNumber, !text.hasPrefix("-") {
-      if specification.flags.contains("+") { text = "+" + text } else if specification.flags.contains(" ") { text = " " + text }
+      if specification.flags.contains("+") {
+        text = "+" + text
+      } else if specification.flags.contains(" ") {
+        text = " " + text
+      }
     }
     return padded(text, specification, isNumber: isNumber)
   }

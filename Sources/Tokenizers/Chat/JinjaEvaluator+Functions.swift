@@ -43,7 +43,8 @@ extension Jinja.Evaluator {
     let end = bounds.count > 1 ? bounds[1] : bounds[0]
     let step = bounds.count > 2 ? bounds[2] : 1
     guard step != 0 else { throw TemplateFailure("the step of a range cannot be zero") }
-    let (distance, overflow) = step > 0 ? end.subtractingReportingOverflow(start) : start.subtractingReportingOverflow(end)
+    let (distance, overflow) =
+      step > 0 ? end.subtractingReportingOverflow(start) : start.subtractingReportingOverflow(end)
     guard !overflow, distance <= 0 || (distance - 1) / Int(clamping: step.magnitude) < Self.longestRange else {
       throw TemplateFailure("a range may have at most \(Self.longestRange) items")
     }

@@ -127,7 +127,9 @@ extension Jinja.Evaluator {
 
   private func convert(_ text: String, _ name: String) throws -> Value {
     let scalars = text.unicodeScalars
-    func all(_ predicate: (Unicode.Scalar) -> Bool) -> Value { .bool(!scalars.isEmpty && scalars.allSatisfy(predicate)) }
+    func all(_ predicate: (Unicode.Scalar) -> Bool) -> Value {
+      .bool(!scalars.isEmpty && scalars.allSatisfy(predicate))
+    }
     switch name {
     case "upper": return try self.text(text.uppercased())
     case "lower": return try self.text(text.lowercased())

@@ -247,7 +247,7 @@ extension Jinja.Evaluator {
       try chargeReading(text)
       return Jinja.firstIndex(of: Array(part.unicodeScalars), in: Array(text.unicodeScalars), from: 0) != nil
     case .sequence(let node):
-      for item in node.take() where try equals(item, value) { return true }
+      for item in try node.take() where try equals(item, value) { return true }
       return false
     case .dictionary(let node):
       if value.isUndefined { return false }

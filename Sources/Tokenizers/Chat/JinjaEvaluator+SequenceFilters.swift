@@ -20,15 +20,16 @@ extension Jinja.Evaluator {
       if case .string(let text) = value { return try self.text(text.unicodeScalars.reversed()) }
       return try sequence(.generator, try iterate(value).reversed())
     case "join": return try join(value, arguments)
-    case "map": return try map(value, arguments)
-    case "select", "reject", "selectattr", "rejectattr": return try select(value, name, arguments)
+    case "map": return try generator { value.truth ? try map(value, arguments) : [] }
+    case "select", "reject", "selectattr", "rejectattr":
+      return try generator { value.truth ? try select(value, name, arguments) : [] }
     case "sort": return try sort(value, arguments)
-    case "unique": return try unique(value, arguments)
+    case "unique": return try generator { try unique(value, arguments) }
     case "min", "max": return try extreme(value, name, arguments)
     case "sum": return try sum(value, arguments)
     case "dictsort": return try sortDictionary(value, arguments)
     case "groupby": return try group(value, arguments)
-    case "batch", "slice": return try chunks(value, name, arguments)
+    case "batch", "slice": return try generator { try chunks(value, name, arguments) }
     default: return nil
     }
   }
@@ -105,27 +106,27 @@ extension Jinja.Evaluator {
 
   // MARK: map and select
 
-  private func map(_ value: Value, _ arguments: CallArguments) throws -> Value {
+  private func map(_ value: Value, _ arguments: CallArguments) throws -> [Value] {
     let items = try iterate(value)
     guard let first = arguments.positional.first else {
       let values = try arguments.bound(to: ["attribute", "default"], in: "map")
       guard let attribute = values[0] else { throw TemplateFailure("map needs a filter or an attribute") }
       let path = try path(attribute)
-      return try sequence(.generator, try items.map { try follow(path, from: $0, fallback: values[1]) })
+      return try items.map { try follow(path, from: $0, fallback: values[1]) }
     }
     let name = try string(of: first)
     guard Self.filterNames.contains(name) else { throw TemplateFailure("no filter is called '\(name)'") }
     var rest = arguments
     rest.positional.removeFirst()
-    return try sequence(
-      .generator,
-      try items.map { item in
-        try charge()
-        return try deeper { try apply(filter: name, to: item, rest) }
-      })
+    return try items.map { item in
+      try charge()
+      try enter()
+      defer { leave() }
+      return try apply(filter: name, to: item, rest)
+    }
   }
 
-  private func select(_ value: Value, _ name: String, _ arguments: CallArguments) throws -> Value {
+  private func select(_ value: Value, _ name: String, _ arguments: CallArguments) throws -> [Value] {
     var rest = arguments
     var attributePath: [Value] = []
     if name.hasSuffix("attr") {
@@ -135,12 +136,11 @@ extension Jinja.Evaluator {
     let test = try rest.positional.isEmpty ? nil : string(of: rest.positional.removeFirst())
     if let test, !Self.testNames.contains(test) { throw TemplateFailure("no test is called '\(test)'") }
     let wanted = name.hasPrefix("select")
-    let items = try iterate(value).filter { item in
+    return try iterate(value).filter { item in
       try charge()
       let subject = try follow(attributePath, from: item)
       return try (test.map { try self.test($0, subject, rest) } ?? subject.truth) == wanted
     }
-    return try sequence(.generator, items)
   }
 
   // MARK: order
@@ -177,16 +177,15 @@ extension Jinja.Evaluator {
       })
   }
 
-  private func unique(_ value: Value, _ arguments: CallArguments) throws -> Value {
+  private func unique(_ value: Value, _ arguments: CallArguments) throws -> [Value] {
     let values = try arguments.bound(to: ["case_sensitive", "attribute"], in: "unique")
     let key = try comparisonKey(attribute: values[1], caseSensitive: values[0])
     var seen: Set<Jinja.Key> = []
-    let items = try iterate(value).filter { item in
+    return try iterate(value).filter { item in
       let key = try key(item)
       if case .string(let text) = key { try chargeReading(text) }
       return seen.insert(try key.hashKey()).inserted
     }
-    return try sequence(.generator, items)
   }
 
   private func extreme(_ value: Value, _ name: String, _ arguments: CallArguments) throws -> Value {
@@ -248,7 +247,7 @@ extension Jinja.Evaluator {
 
   // MARK: chunks
 
-  private func chunks(_ value: Value, _ name: String, _ arguments: CallArguments) throws -> Value {
+  private func chunks(_ value: Value, _ name: String, _ arguments: CallArguments) throws -> [Value] {
     let values = try arguments.bound(to: [name == "batch" ? "linecount" : "slices", "fill_with"], in: name)
     let count = try integer(values[0], 0, in: name)
     guard count > 0, count <= limits.steps else { throw TemplateFailure("\(name) needs a positive count") }
@@ -276,6 +275,6 @@ extension Jinja.Evaluator {
         start = end
       }
     }
-    return try sequence(.generator, result)
+    return result
   }
 }

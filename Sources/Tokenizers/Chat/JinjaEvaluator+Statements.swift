@@ -5,15 +5,15 @@ extension Jinja.Evaluator {
   typealias Flow = Jinja.Flow
 
   func execute(_ body: [Statement], _ scope: Scope) throws -> Flow {
-    try deeper {
-      for statement in body {
-        try charge()
-        line = statement.line
-        let flow = try execute(statement, scope)
-        guard case .normal = flow else { return flow }
-      }
-      return .normal
+    try enter()
+    defer { leave() }
+    for statement in body {
+      try charge()
+      line = statement.line
+      let flow = try execute(statement, scope)
+      guard case .normal = flow else { return flow }
     }
+    return .normal
   }
 
   private func execute(_ statement: Statement, _ scope: Scope) throws -> Flow {
@@ -91,7 +91,7 @@ extension Jinja.Evaluator {
       return scalars.map { .string(String($0)) }
     case .sequence(let node):
       try charge(steps: node.items.count / 8)
-      return node.take()
+      return try node.take()
     case .dictionary(let node):
       try charge(steps: node.entries.count / 8)
       return node.entries.map(\.key)

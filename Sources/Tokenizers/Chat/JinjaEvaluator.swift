@@ -58,12 +58,13 @@ extension Jinja {
       if overflow || sum > limits.allocatedBytes { throw exceeded(.allocatedBytes) }
     }
 
-    func deeper<R>(_ body: () throws -> R) throws -> R {
+    /// Enters one level of recursion; the caller leaves it. No closure, which would cost stack at every level.
+    func enter() throws {
       depth += 1
-      defer { depth -= 1 }
       guard depth <= limits.nesting else { throw exceeded(.nesting) }
-      return try body()
     }
+
+    func leave() { depth -= 1 }
 
     // MARK: making values
 
@@ -82,6 +83,15 @@ extension Jinja {
     }
 
     func list(_ items: [Value]) throws -> Value { try sequence(.list, items) }
+
+    /// What a lazy filter gives. The items are made at once, but a failure waits until they are used.
+    func generator(_ items: () throws -> [Value]) throws -> Value {
+      do {
+        return try sequence(.generator, try items())
+      } catch let failure as TemplateFailure {
+        return .sequence(SequenceNode(.generator, [], failure: failure))
+      }
+    }
 
     func dictionary(_ pairs: [(key: Value, value: Value)]) throws -> Value {
       try charge(bytes: pairs.count * 4 * MemoryLayout<Value>.stride)

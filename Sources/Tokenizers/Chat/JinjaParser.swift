@@ -1,8 +1,8 @@
 extension Jinja {
   /// Recursive descent over the tokens, with the grammar of `jinja2.parser`.
   struct Parser {
-    static let maximumNesting = 60
-    static let maximumExpressionDepth = 200
+    static let maximumNesting = 50
+    static let maximumExpressionDepth = 120
 
     let tokens: [Token]
     var index = 0
@@ -158,7 +158,8 @@ extension Jinja {
       case "block", "extends", "include", "import", "from", "autoescape", "trans", "do", "debug":
         throw ChatTemplateError.unsupported(line: line, "the tag '\(name)'")
       default:
-        let hint = closing.isEmpty ? "" : "; the innermost open block needs \(closing.sorted().joined(separator: " or "))"
+        let needed = closing.sorted().joined(separator: " or ")
+        let hint = closing.isEmpty ? "" : "; the innermost open block needs \(needed)"
         throw error("unknown tag '\(name)'\(hint)")
       }
     }

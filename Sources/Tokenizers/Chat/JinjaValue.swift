@@ -30,10 +30,13 @@ extension Jinja {
     private(set) var items: [Value]
     let depth: Int
     let holdsNamespace: Bool
+    /// Why a generator cannot give its items; Python too finds out only when they are asked for.
+    let failure: TemplateFailure?
 
-    init(_ kind: Kind, _ items: [Value]) {
+    init(_ kind: Kind, _ items: [Value], failure: TemplateFailure? = nil) {
       self.kind = kind
       self.items = items
+      self.failure = failure
       depth = 1 + (items.map(\.depth).max() ?? 0)
       holdsNamespace = items.contains(where: \.holdsNamespace)
     }
@@ -50,7 +53,8 @@ extension Jinja {
     }
 
     /// All items; a generator gives them once.
-    func take() -> [Value] {
+    func take() throws -> [Value] {
+      if let failure { throw failure }
       defer { if kind == .generator { items = [] } }
       return items
     }
@@ -179,10 +183,6 @@ struct TemplateFailure: Error {
 }
 
 extension Jinja.Value {
-  static func list(_ items: [Jinja.Value]) -> Jinja.Value { .sequence(Jinja.SequenceNode(.list, items)) }
-  static func tuple(_ items: [Jinja.Value]) -> Jinja.Value { .sequence(Jinja.SequenceNode(.tuple, items)) }
-  static func generator(_ items: [Jinja.Value]) -> Jinja.Value { .sequence(Jinja.SequenceNode(.generator, items)) }
-
   init(_ value: TemplateValue) throws {
     switch value {
     case .null: self = .none
@@ -190,7 +190,7 @@ extension Jinja.Value {
     case .integer(let value): self = .int(value)
     case .number(let value): self = .float(value)
     case .string(let value): self = .string(value)
-    case .array(let items): self = .list(try items.map { try Jinja.Value($0) })
+    case .array(let items): self = .sequence(Jinja.SequenceNode(.list, try items.map { try Jinja.Value($0) }))
     case .object(let members):
       self = .dictionary(try Jinja.DictionaryNode(members.map { (.string($0.name), try Jinja.Value($0.value)) }))
     }
