@@ -1,0 +1,90 @@
+import Foundation
+
+/// One training step, as `metrics.jsonl` holds it.
+public struct MetricsRecord: Codable, Equatable, Sendable {
+  public enum Phase: String, Codable, CaseIterable, Sendable {
+    case calibration, adaptation, training
+  }
+
+  public var phase: Phase
+  /// Counted from one, within the phase.
+  public var step: Int
+  /// The objective. NaN and infinity are written as null, and null is read as NaN.
+  public var loss: Double
+  /// Mean of -log p over the step's labels.
+  public var tokenLoss: Double
+  public var tokens: Int
+  public var labels: Int
+  /// The step's duration.
+  public var seconds: Double
+  public var learningRate: Double
+
+  public init(
+    phase: Phase, step: Int, loss: Double, tokenLoss: Double, tokens: Int, labels: Int, seconds: Double, learningRate: Double
+  ) {
+    self.phase = phase
+    self.step = step
+    self.loss = loss
+    self.tokenLoss = tokenLoss
+    self.tokens = tokens
+    self.labels = labels
+    self.seconds = seconds
+    self.learningRate = learningRate
+  }
+
+  public var tokensPerSecond: Double { Double(tokens) / seconds }
+
+  enum CodingKeys: String, CodingKey {
+    case phase, step, loss, tokens, labels, seconds
+    case tokenLoss = "token_loss"
+    case learningRate = "learning_rate"
+  }
+
+  public init(from decoder: any Decoder) throws {
+    let container = try decoder.container(keyedBy: CodingKeys.self)
+    func double(_ key: CodingKeys) throws -> Double { try container.decode(Double?.self, forKey: key) ?? .nan }
+    phase = try container.decode(Phase.self, forKey: .phase)
+    step = try container.decode(Int.self, forKey: .step)
+    loss = try double(.loss)
+    tokenLoss = try double(.tokenLoss)
+    tokens = try container.decode(Int.self, forKey: .tokens)
+    labels = try container.decode(Int.self, forKey: .labels)
+    seconds = try double(.seconds)
+    learningRate = try double(.learningRate)
+  }
+
+  /// The record as one line of JSON without its line break: fields in a fixed order, numbers in the shortest form that reads
+  /// back to the same double.
+  public var jsonLine: String {
+    let fields = [
+      "\"phase\": \"\(phase.rawValue)\"", "\"step\": \(step)", "\"loss\": \(Self.json(loss))",
+      "\"token_loss\": \(Self.json(tokenLoss))", "\"tokens\": \(tokens)", "\"labels\": \(labels)",
+      "\"seconds\": \(Self.json(seconds))", "\"learning_rate\": \(Self.json(learningRate))",
+      "\"tokens_per_second\": \(Self.json(tokensPerSecond))",
+    ]
+    return "{\(fields.joined(separator: ", "))}"
+  }
+
+  private static func json(_ value: Double) -> String { value.isFinite ? "\(value)" : "null" }
+
+  /// All complete records of a file. A last line that a crash cut short is left out.
+  ///
+  /// Throws: ``ReportError``.
+  public static func read(path: String) throws -> [MetricsRecord] {
+    guard let data = FileManager.default.contents(atPath: path) else {
+      throw ReportError.unreadable(path: path)
+    }
+    let decoder = JSONDecoder()
+    let lines = data.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
+    var records: [MetricsRecord] = []
+    for (index, line) in lines.enumerated() where !line.isEmpty {
+      do {
+        records.append(try decoder.decode(MetricsRecord.self, from: Data(line)))
+      } catch {
+        if index == lines.count - 1 { break }
+        throw ReportError.malformedMetrics(path: path, line: index + 1)
+      }
+    }
+    return records
+  }
+}
