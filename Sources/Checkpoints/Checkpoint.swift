@@ -115,8 +115,10 @@ public final class Checkpoint: @unchecked Sendable {
     }
   }
 
-  /// See ``SafetensorsFile/adviseDone(with:)``.
-  public func adviseDone(with name: String) throws { try owner(of: name).adviseDone(with: name) }
+  /// See ``SafetensorsFile/adviseDone(with:range:)``.
+  public func adviseDone(with name: String, range: Range<Int>? = nil) throws {
+    try owner(of: name).adviseDone(with: name, range: range)
+  }
 
   private func owner(of name: String) throws -> SafetensorsFile {
     guard let file = owners[name] else { throw CheckpointError.tensorNotFound(name: name, path: path) }

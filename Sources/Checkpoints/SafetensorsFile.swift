@@ -32,7 +32,7 @@ public final class SafetensorsFile: @unchecked Sendable {
 
   /// Calls `body` with the tensor's stored bytes, without copying. They may be unaligned: use `loadUnaligned`.
   ///
-  /// Pages looked at stay resident until ``adviseDone(with:)``.
+  /// Pages looked at stay resident until ``adviseDone(with:range:)``.
   public func withBytes<R>(of name: String, _ body: (UnsafeRawBufferPointer) throws -> R) throws -> R {
     try body(UnsafeRawBufferPointer(rebasing: file.bytes[try place(of: name).range]))
   }
@@ -91,9 +91,11 @@ public final class SafetensorsFile: @unchecked Sendable {
   /// Fits the second-level cache beside the converted values.
   private static let chunkByteCount = 256 << 10
 
-  /// Drops the tensor's pages from resident memory after ``withBytes(of:_:)``. They can be read again.
-  public func adviseDone(with name: String) throws {
-    file.releasePages(try place(of: name).range)
+  /// Drops the tensor's pages, or those of its bytes `range`, from resident memory after ``withBytes(of:_:)``.
+  /// They can be read again.
+  public func adviseDone(with name: String, range: Range<Int>? = nil) throws {
+    let whole = try place(of: name).range
+    file.releasePages(try range.map { try Self.part($0, of: whole, name: name) } ?? whole)
   }
 
   /// Announces one pass over the whole file, front to back.

@@ -62,6 +62,7 @@ import Torch
         #expect(read == Array(values[range]))
       }
       try file.adviseDone(with: "x")
+      try file.adviseDone(with: "x", range: 1..<2)
       file.adviseSequential()
       let last = try file.withBytes(of: "x", range: ((count - 1) * dtype.byteCount)..<(count * dtype.byteCount)) {
         Array($0)
