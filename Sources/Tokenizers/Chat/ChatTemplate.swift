@@ -15,11 +15,11 @@ public struct ChatTemplate: Sendable {
       case nesting = "the nesting"
     }
     /// Expressions and statements evaluated.
-    public var steps = 10_000_000
+    public var steps = 5_000_000
     /// Bytes of all texts and lists made, whether or not they are still held.
-    public var allocatedBytes = 1 << 29
+    public var allocatedBytes = 1 << 28
     /// Bytes of the output, and of any one text on the way to it.
-    public var outputBytes = 1 << 26
+    public var outputBytes = 1 << 25
     /// Depth of statements, expressions and macro calls within each other.
     public var nesting = 150
 
