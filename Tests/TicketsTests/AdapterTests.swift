@@ -48,6 +48,13 @@ struct AdapterTests {
     #expect(try adapter.configuration.baseFingerprint == ModelFingerprint(base).value)
   }
 
+  @Test(arguments: [DType.float32, .float16], [1, 12, 50, 64])
+  func partsOfATensorAreChangedOneByOne(dtype: DType, bufferByteCount: Int) throws {
+    let (base, trained, _, adapter) = try make(dtype)
+    try Adapter.apply([adapter], to: base, output: directory("applied"), bufferByteCount: bufferByteCount)
+    #expect(try Checkpoint(directory: directory("applied")).allBytes() == trained.allBytes())
+  }
+
   @Test(arguments: [DType.float32, .bfloat16])
   func entriesScatterIntoALiveTensorAndComeOutExactly(dtype: DType) throws {
     let (base, trained, _, adapter) = try make(dtype)

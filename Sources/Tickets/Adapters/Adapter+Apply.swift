@@ -17,6 +17,15 @@ extension Adapter {
     _ adapters: [Adapter], to base: Checkpoint, output directory: String, verifiesBase: Bool = true,
     overwrite: Bool = false
   ) throws {
+    try apply(
+      adapters, to: base, output: directory, verifiesBase: verifiesBase, overwrite: overwrite,
+      bufferByteCount: 4 << 20)
+  }
+
+  package static func apply(
+    _ adapters: [Adapter], to base: Checkpoint, output directory: String, verifiesBase: Bool = true,
+    overwrite: Bool = false, bufferByteCount: Int
+  ) throws {
     try FileSystem.checkPublishable(directory, overwrite: overwrite)
     let source = FileSystem.isDirectory(base.path) ? base.path : FileSystem.parent(of: base.path)
     guard canonicalPath(directory) != canonicalPath(source) else { throw TicketsError.outputIsTheBase(directory) }
@@ -26,7 +35,9 @@ extension Adapter {
       let writer = try ShardedCheckpointWriter(directory: temporary, tensors: base.tensors)
       for tensor in base.tensors {
         let entries = try adapters.compactMap { try $0.entries(of: tensor.name) }
-        try copy(tensor, of: base, changedBy: entries) { try writer.append(tensor.name, $0) }
+        try copy(tensor, of: base, changedBy: entries, bufferByteCount: bufferByteCount) {
+          try writer.append(tensor.name, $0)
+        }
       }
       try writer.finish()
       try FileSystem.copyAuxiliaryModelFiles(from: source, to: temporary)
@@ -40,14 +51,12 @@ extension Adapter {
     try Self.apply([self], to: base, output: directory, verifiesBase: verifiesBase, overwrite: overwrite)
   }
 
-  private static let bufferByteCount = 4 << 20
-
   private static func copy(
     _ tensor: TensorDescription, of base: Checkpoint, changedBy entries: [AdapterEntries],
-    _ append: (UnsafeRawBufferPointer) throws -> Void
+    bufferByteCount: Int, _ append: (UnsafeRawBufferPointer) throws -> Void
   ) throws {
     let size = tensor.dtype.byteCount
-    let step = bufferByteCount / size
+    let step = max(1, bufferByteCount / size)
     let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: step * size, alignment: 16)
     defer { buffer.deallocate() }
     var next = [Int](repeating: 0, count: entries.count)

@@ -35,18 +35,26 @@ public struct Adapter: Sendable {
   /// The trained weights of one tensor; nil when the adapter leaves it alone.
   public func entries(of name: String) throws -> AdapterEntries? {
     guard let tensor = configuration.baseTensors[name] else { return nil }
-    let indices = try file.withBytes(of: name + Self.indicesSuffix) { bytes in
-      [Int32](unsafeUninitializedCapacity: tensor.trained) { buffer, initialized in
-        UnsafeMutableRawBufferPointer(buffer).copyMemory(from: bytes)
-        initialized = tensor.trained
-        #if !_endian(little)
-        for position in buffer.indices { buffer[position] = Int32(littleEndian: buffer[position]) }
-        #endif
-      }
+    // By file reads, which leave no mapped pages behind.
+    let indices = try [Int32](unsafeUninitializedCapacity: tensor.trained) { buffer, initialized in
+      let bytes = UnsafeMutableRawBufferPointer(start: buffer.baseAddress, count: tensor.trained * 4)
+      try file.readBytes(of: name + Self.indicesSuffix, range: 0..<bytes.count, into: bytes)
+      #if !_endian(little)
+      for position in 0..<tensor.trained { buffer[position] = Int32(littleEndian: buffer[position]) }
+      #endif
+      initialized = tensor.trained
     }
-    let values = try file.withBytes(of: name + Self.valuesSuffix) { Array($0) }
+    let valueByteCount = tensor.trained * tensor.dtype.byteCount
+    let values = try [UInt8](unsafeUninitializedCapacity: valueByteCount) { buffer, initialized in
+      let bytes = UnsafeMutableRawBufferPointer(start: buffer.baseAddress, count: valueByteCount)
+      try file.readBytes(of: name + Self.valuesSuffix, range: 0..<valueByteCount, into: bytes)
+      initialized = valueByteCount
+    }
     return AdapterEntries(name: name, dtype: tensor.dtype, indices: indices, values: values)
   }
+
+  /// Size of the weights file's tensors, in bytes.
+  public var byteCount: Int { file.tensors.reduce(0) { $0 + $1.byteCount } }
 
   /// Which weights it changes, over the tensors that it changes.
   public func mask() throws -> Mask {
