@@ -8,8 +8,8 @@ import Testing
     TokenizedRow(number: 9, tokens: [30, 31, 32, 33, 34, 35], labelRanges: [1..<2, 4..<5]),
   ]
 
-  /// Derived by hand: the label 12 at position 2 is predicted by position 1, and so on; the row whose first token was marked
-  /// keeps one label; positions 3, 5 and 11, the sequences' last, predict nothing.
+  /// Derived by hand: the label 12 at position 2 is predicted by position 1, and so on; the row whose first token was
+  /// marked keeps one label; positions 3, 5 and 11, the sequences' last, predict nothing.
   @Test func handDerivedBatch() {
     let batch = PackedBatch(Self.rows)
     #expect(batch.tokens == [10, 11, 12, 13, 20, 21, 30, 31, 32, 33, 34, 35])
@@ -83,10 +83,11 @@ import Testing
   }
 
   /// Values from Scripts/goldens/row_order.py.
-  @Test(arguments: [
-    (0, 0, [5, 0, 6, 7, 2, 3, 9, 4, 8, 1]), (0, 1, [2, 7, 6, 0, 4, 9, 1, 8, 3, 5]),
-    (17, 0, [4, 1, 0, 9, 7, 5, 8, 2, 3, 6]), (UInt64.max, 5, [8, 3, 5, 0, 9, 7, 4, 2, 1, 6]),
-  ] as [(UInt64, Int, [Int])])
+  @Test(
+    arguments: [
+      (0, 0, [5, 0, 6, 7, 2, 3, 9, 4, 8, 1]), (0, 1, [2, 7, 6, 0, 4, 9, 1, 8, 3, 5]),
+      (17, 0, [4, 1, 0, 9, 7, 5, 8, 2, 3, 6]), (UInt64.max, 5, [8, 3, 5, 0, 9, 7, 4, 2, 1, 6]),
+    ] as [(UInt64, Int, [Int])])
   func shuffleGolden(seed: UInt64, epoch: Int, expected: [Int]) {
     let order = BatchOrder(rowCount: 10, batchSize: 10, seed: seed, length: .epochs(6))
     #expect(order.rows(step: epoch) == expected)

@@ -36,7 +36,10 @@ import Testing
     ("{\"messages\": \"a\"}", ["row 1", "'messages' must be an array, found a string"]),
     ("{\"messages\": [\"a\"]}", ["row 1", "'messages[0]' must be an object, found a string"]),
     ("{\"messages\": [{\"role\": \"user\"}]}", ["row 1", "'messages[0].content' is missing"]),
-    ("{\"messages\": [{\"role\": \"user\", \"content\": []}]}", ["'messages[0].content' must be a string, found an array"]),
+    (
+      "{\"messages\": [{\"role\": \"user\", \"content\": []}]}",
+      ["'messages[0].content' must be a string, found an array"]
+    ),
     ("{\"messages\": [{\"role\": \"user\", \"content\": \"a\"}]}", ["row 1", "no message of role 'assistant'"]),
     ("{\"messages\": []}", ["row 1", "nothing to learn"]),
   ])

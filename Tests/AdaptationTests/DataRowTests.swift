@@ -41,8 +41,10 @@ import Testing
       {"instruction": "Add.", "input": null, "output": "3"}
       """
     ).rows
-    #expect(rows.map { $0.tokens.count - 2 } == [CharacterEncoder().encode(withInput).count] + Array(
-      repeating: CharacterEncoder().encode(plain).count, count: 2))
+    #expect(
+      rows.map { $0.tokens.count - 2 } == [CharacterEncoder().encode(withInput).count]
+        + Array(
+          repeating: CharacterEncoder().encode(plain).count, count: 2))
     #expect(rows.map(labelTexts) == [["3$"], ["3$"], ["3$"]])
   }
 
@@ -51,7 +53,8 @@ import Testing
       load(
         """
         {"messages": [{"role": "system", "content": "s"}, {"role": "user", "content": "u"}, \
-        {"role": "assistant", "content": "one"}, {"role": "user", "content": "v"}, {"role": "assistant", "content": "two"}]}
+        {"role": "assistant", "content": "one"}, {"role": "user", "content": "v"}, \
+        {"role": "assistant", "content": "two"}]}
         """
       ).rows.first)
     #expect(labelTexts(row) == ["one<|im_end|>", "two<|im_end|>"])
@@ -132,11 +135,13 @@ import Testing
     #expect(data.summary.dropped == 1 && data.summary.truncated == 1 && data.summary.labels == 1)
   }
 
-  @Test(arguments: [
-    (["prompt", "completion", "text"], RowFormat.promptCompletion), (["messages", "prompt"], .messages),
-    (["instruction", "input", "output"], .instruction), (["text", "output"], .text), (["completion"], .promptCompletion),
-    (["question", "answer"], nil), ([], nil),
-  ] as [([String], RowFormat?)])
+  @Test(
+    arguments: [
+      (["prompt", "completion", "text"], RowFormat.promptCompletion), (["messages", "prompt"], .messages),
+      (["instruction", "input", "output"], .instruction), (["text", "output"], .text),
+      (["completion"], .promptCompletion),
+      (["question", "answer"], nil), ([], nil),
+    ] as [([String], RowFormat?)])
   func detection(fields: [String], expected: RowFormat?) {
     #expect(RowFormat.detect(fields: Set(fields)) == expected)
   }

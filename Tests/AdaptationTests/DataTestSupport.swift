@@ -1,8 +1,8 @@
 import Adaptation
 import Foundation
 
-/// One token a character, the Unicode scalar as its id; the markers below are one token each, and two line breaks in a row
-/// merge into one, as in real vocabularies.
+/// One token a character, the Unicode scalar as its id; the markers below are one token each, and two line breaks in a
+/// row merge into one, as in real vocabularies.
 struct CharacterEncoder: TextEncoder {
   static let merged: [(text: String, id: Int)] = [("<|im_start|>", 1), ("<|im_end|>", 2), ("\n\n", 3)]
   var endOfSequenceID: Int? = 0

@@ -85,18 +85,22 @@ private func record(_ step: Int, phase: MetricsRecord.Phase = .adaptation, loss:
   @Test(arguments: [
     (NumberText.bytes(0), "0 B"), (NumberText.bytes(999), "999 B"), (NumberText.bytes(999_600), "1.00 MB"),
     (NumberText.bytes(538_060_000), "538 MB"), (NumberText.duration(0), "0 s"), (NumberText.duration(0.4234), "0.42 s"),
-    (NumberText.duration(9.99), "10 s"), (NumberText.duration(59.6), "1 min 00 s"), (NumberText.duration(252), "4 min 12 s"),
+    (NumberText.duration(9.99), "10 s"), (NumberText.duration(59.6), "1 min 00 s"),
+    (NumberText.duration(252), "4 min 12 s"),
     (NumberText.duration(3780), "1 h 03 min"), (NumberText.duration(.infinity), "infinite"),
     (NumberText.significant(0.000_012_3, 2), "1.2e-05"), (NumberText.significant(1234.5, 3), "1234"),
     (NumberText.significant(0.1234, 2), "0.12"), (NumberText.fixed(-0.0001, 2), "0.00"),
-    (NumberText.grouped(1_234_567), "1,234,567"), (NumberText.grouped(-123), "-123"), (NumberText.percent(0.6667), "66.7 %"),
+    (NumberText.grouped(1_234_567), "1,234,567"), (NumberText.grouped(-123), "-123"),
+    (NumberText.percent(0.6667), "66.7 %"),
   ])
   func numbers(text: String, expected: String) {
     #expect(text == expected)
   }
 
   /// The interval's ends are the rates from which the observed one lies 1.96 standard errors away.
-  @Test(arguments: [(0, 100, 0.0, 0.036993), (5, 10, 0.236593, 0.763407), (84, 120, 0.612849, 0.774744), (9, 9, 0.700855, 1.0)])
+  @Test(arguments: [
+    (0, 100, 0.0, 0.036993), (5, 10, 0.236593, 0.763407), (84, 120, 0.612849, 0.774744), (9, 9, 0.700855, 1.0),
+  ])
   func wilson(successes: Int, trials: Int, low: Double, high: Double) {
     let interval = WilsonInterval(successes: successes, trials: trials)
     expectClose([interval.low, interval.high], [low, high], absolute: 1.1e-6)

@@ -54,7 +54,8 @@ import Testing
         rest.removeSubrange(quoted.range)
       }
       let keywords: Set = [
-        "SELECT", "FROM", "WHERE", "AND", "OR", "LIKE", "BETWEEN", "ORDER", "BY", "ASC", "DESC", "LIMIT", "GROUP", "HAVING",
+        "SELECT", "FROM", "WHERE", "AND", "OR", "LIKE", "BETWEEN", "ORDER", "BY", "ASC", "DESC", "LIMIT", "GROUP",
+        "HAVING",
         "COUNT", "AVG", "MAX", "MIN", "SUM", "DISTINCT",
       ]
       let columns = Set(row.table.columns.map(\.name) + [row.table.name])
@@ -66,7 +67,8 @@ import Testing
 
   /// The whole range of statements, in both parts.
   @Test(arguments: [
-    "*", "WHERE", " = '", " > ", " < ", "BETWEEN", "LIKE '%", " AND ", " OR ", "DISTINCT", "COUNT(*)", "COUNT(DISTINCT", "AVG(",
+    "*", "WHERE", " = '", " > ", " < ", "BETWEEN", "LIKE '%", " AND ", " OR ", "DISTINCT", "COUNT(*)", "COUNT(DISTINCT",
+    "AVG(",
     "MAX(", "MIN(", "SUM(", "ORDER BY", "ASC", "DESC", "LIMIT", "GROUP BY", "HAVING",
   ])
   func variety(part: String) throws {

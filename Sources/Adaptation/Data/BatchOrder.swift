@@ -3,11 +3,11 @@
 /// Every epoch has its own permutation, drawn from a stream of (seed, "order", epoch), or the file's order.
 public struct BatchOrder: Equatable, Sendable {
   public enum Length: Equatable, Sendable {
-    /// Full batches; one that reaches the end of the data goes on in the next epoch. Without shuffling, step `s` holds rows
-    /// `(s * batchSize + i) % rowCount`.
+    /// Full batches; one that reaches the end of the data goes on in the next epoch. Without shuffling, step `s` holds
+    /// rows `(s * batchSize + i) % rowCount`.
     case steps(Int)
-    /// Every row once an epoch; an epoch's last batch may be smaller. A fraction trains on that share of the last epoch's
-    /// rows, rounded to the nearest row, at least one.
+    /// Every row once an epoch; an epoch's last batch may be smaller. A fraction trains on that share of the last
+    /// epoch's rows, rounded to the nearest row, at least one.
     case epochs(Double)
   }
 

@@ -1,4 +1,5 @@
-/// The prompt made of an instruction row: Alpaca's wording, which LLM-Adapters' commonsense and arithmetic rows use too.
+/// The prompt made of an instruction row: Alpaca's wording, which LLM-Adapters' commonsense and arithmetic rows use
+/// too.
 ///
 /// LLM-Adapters' released code carries stray indentation and a linter comment inside this text; neither is kept here.
 public enum InstructionPrompt {

@@ -1,8 +1,8 @@
 /// Sequences laid end to end, without padding.
 ///
-/// Sequence `s` occupies packed positions `offsets[s]..<offsets[s + 1]`. Row `labelRows[j]` of the hidden states predicts
-/// `labelTargets[j]`, the token right after it in the same sequence, which is a label. The last token of a sequence predicts
-/// nothing.
+/// Sequence `s` occupies packed positions `offsets[s]..<offsets[s + 1]`. Row `labelRows[j]` of the hidden states
+/// predicts `labelTargets[j]`, the token right after it in the same sequence, which is a label. The last token of a
+/// sequence predicts nothing.
 public struct PackedBatch: Equatable, Sendable {
   /// [N]
   public private(set) var tokens: [Int32] = []
@@ -46,7 +46,8 @@ public struct PackedBatch: Equatable, Sendable {
 
 /// One optimizer step's rows as packed batches that fit in memory one at a time.
 ///
-/// Losses are averaged over the whole step, so the totals stand here: divide by these, not by a micro-batch's own counts.
+/// Losses are averaged over the whole step, so the totals stand here: divide by these, not by a micro-batch's own
+/// counts.
 public struct MicroBatches: Equatable, Sendable {
   public let batches: [PackedBatch]
   public let sequenceCount: Int

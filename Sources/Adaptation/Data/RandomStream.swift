@@ -1,7 +1,7 @@
 /// A stream of random numbers that is the same on every platform and in every version of Swift.
 ///
-/// SplitMix64 (Steele, Lea and Flood 2014). A stream is named by what it is for, so that the order in which streams are used
-/// changes nothing: its state begins as `mix(mix(mix(seed) ^ fnv1a(purpose)) + index)`.
+/// SplitMix64 (Steele, Lea and Flood 2014). A stream is named by what it is for, so that the order in which streams are
+/// used changes nothing: its state begins as `mix(mix(mix(seed) ^ fnv1a(purpose)) + index)`.
 public struct RandomStream: RandomNumberGenerator, Sendable {
   private var state: UInt64
 
@@ -16,8 +16,8 @@ public struct RandomStream: RandomNumberGenerator, Sendable {
     return Self.mix(state)
   }
 
-  /// Uniform in `0..<bound`, without bias: the high half of a product, rejecting the few low halves that are over-represented
-  /// (Lemire 2019).
+  /// Uniform in `0..<bound`, without bias: the high half of a product, rejecting the few low halves that are
+  /// over-represented (Lemire 2019).
   public mutating func below(_ bound: Int) -> Int {
     precondition(bound > 0, "no number lies below \(bound)")
     let range = UInt64(bound)

@@ -4,7 +4,8 @@ public enum RowFormat: String, CaseIterable, Codable, Sendable {
   case promptCompletion = "prompt-completion"
   /// `{"messages": [{"role", "content"}]}`: the assistant's turns are learned.
   case messages
-  /// `{"instruction", "input", "output"}`: see ``InstructionPrompt``; the output is learned. `input` may be missing or empty.
+  /// `{"instruction", "input", "output"}`: see ``InstructionPrompt``; the output is learned. `input` may be missing or
+  /// empty.
   case instruction
   /// `{"text"}`: every token but the first is learned.
   case text
@@ -17,8 +18,8 @@ public enum RowFormat: String, CaseIterable, Codable, Sendable {
 
   /// The format that a row with these fields has, or nil when it is none of ours.
   ///
-  /// A format whose fields are all there wins over one of which only a part is; the latter is still recognised, so that the
-  /// message can name the field that is missing.
+  /// A format whose fields are all there wins over one of which only a part is; the latter is still recognised, so that
+  /// the message can name the field that is missing.
   public static func detect(fields: Set<String>) -> RowFormat? {
     allCases.first { $0.requiredFields.isSubset(of: fields) }
       ?? allCases.first { !$0.requiredFields.isDisjoint(with: fields) }

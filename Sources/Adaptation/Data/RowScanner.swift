@@ -2,8 +2,8 @@ import Foundation
 
 /// Gives the rows of a file one after another as bytes, reading it piece by piece.
 ///
-/// Two layouts are read: JSON Lines, and one JSON array of objects (a file whose first character is `[`). A byte order mark,
-/// CRLF line ends and blank lines are skipped. Memory is one read buffer and one row.
+/// Two layouts are read: JSON Lines, and one JSON array of objects (a file whose first character is `[`). A byte order
+/// mark, CRLF line ends and blank lines are skipped. Memory is one read buffer and one row.
 struct RowScanner {
   private let path: String
   private var bytes: ByteStream

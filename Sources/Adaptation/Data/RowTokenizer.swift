@@ -82,9 +82,10 @@ public struct RowTokenizer: Sendable {
 
 /// A conversation rendered whole, with the stretches of its text that are learned.
 ///
-/// A turn's stretch begins where the template, asked for a generation prompt after the messages before it, ends; and it ends
-/// with what the template writes after the content, white space excepted: a line break behind an end-of-turn token belongs to
-/// the frame. When the template writes nothing but white space there, that is what ends a turn, and it is learned.
+/// A turn's stretch begins where the template, asked for a generation prompt after the messages before it, ends; and it
+/// ends with what the template writes after the content, white space excepted: a line break behind an end-of-turn token
+/// belongs to the frame. When the template writes nothing but white space there, that is what ends a turn, and it is
+/// learned.
 private struct ConversationText {
   let text: Substring
   private(set) var learned: [Range<Substring.Index>] = []

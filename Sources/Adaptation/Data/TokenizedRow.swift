@@ -9,7 +9,8 @@ public struct TokenizedRow: Equatable, Sendable {
   public init(number: Int, tokens: [Int32], labelRanges: [Range<Int>]) {
     var end = 0
     for range in labelRanges {
-      precondition(range.lowerBound >= end && range.upperBound <= tokens.count, "labels \(labelRanges) of \(tokens.count) tokens")
+      precondition(
+        range.lowerBound >= end && range.upperBound <= tokens.count, "labels \(labelRanges) of \(tokens.count) tokens")
       end = range.upperBound
     }
     self.number = number

@@ -41,7 +41,8 @@ public struct TrainingData: Equatable, Sendable {
   ///   - format: nil takes the first row's format. Every row must have the same one.
   ///   - chat: needed for rows of messages only.
   ///   - maximumLength: in tokens, end-of-sequence included.
-  /// - Throws: ``TrainingDataError`` for the first row that is wrong, a file without rows, and one of which no row is left.
+  /// - Throws: ``TrainingDataError`` for the first row that is wrong, a file without rows, and one of which no row is
+  ///   left.
   public static func load(
     path: String, format: RowFormat? = nil, encoder: any TextEncoder, chat: (any ChatRendering)? = nil,
     maximumLength: Int = defaultMaximumLength, overlength: OverlengthPolicy = defaultOverlengthPolicy

@@ -52,7 +52,10 @@ extension TrainingDataError: CustomStringConvertible, LocalizedError {
     case .unknownFormatName(let name):
       "unknown row format '\(name)'; use one of \(RowFormat.allCases.map(\.rawValue).joined(separator: ", "))"
     case .noEndOfSequence(let path):
-      "\(path): the tokenizer names no end-of-sequence token, which must end every row; set eos_token in tokenizer_config.json"
+      """
+      \(path): the tokenizer names no end-of-sequence token, which must end every row; \
+      set eos_token in tokenizer_config.json
+      """
     case .everyRowDropped(let path, let rows, let limit, let longest):
       """
       \(path): none of its \(rows) rows is left within \(limit) tokens (the longest has \(longest)); \
@@ -84,7 +87,10 @@ extension TrainingDataError: CustomStringConvertible, LocalizedError {
     case .rowTooLong(let location, let tokens, let limit):
       "\(location): \(tokens) tokens exceed the limit of \(limit); raise --max-length, or choose to drop or truncate"
     case .noChatTemplate(let location):
-      "\(location): messages need a chat template, and the model's tokenizer has none; use prompt and completion instead"
+      """
+      \(location): messages need a chat template, and the model's tokenizer has none; \
+      use prompt and completion instead
+      """
     case .chatTemplateFailed(let location, let reason):
       "\(location): the chat template refused the messages: \(reason)"
     case .chatTemplateNotIncremental(let location, let message):

@@ -15,7 +15,8 @@ enum SQLCatalogue {
       "invoices", "invoice", .text("customer", V.surnames), .text("status", V.statuses),
       .number("amount", 50...950, by: 10), .text("month", V.months)),
     SQLTable(
-      "projects", "project", .text("title", V.titles), .text("leader", V.surnames), .number("budget", 100...990, by: 10),
+      "projects", "project", .text("title", V.titles), .text("leader", V.surnames),
+      .number("budget", 100...990, by: 10),
       .number("duration", 1...36)),
     SQLTable(
       "meetings", "meeting", .text("topic", V.subjects), .text("room", V.places), .number("guests", 2...40),
@@ -24,7 +25,8 @@ enum SQLCatalogue {
       "tickets", "ticket", .text("subject", V.goods), .text("state", V.statuses), .number("priority", 1...9),
       .text("agent", V.persons)),
     SQLTable(
-      "contracts", "contract", .text("client", V.brands), .text("country", V.countries), .number("value", 100...980, by: 20),
+      "contracts", "contract", .text("client", V.brands), .text("country", V.countries),
+      .number("value", 100...980, by: 20),
       .year("signed_year")),
     SQLTable(
       "companies", "company", .text("name", V.brands), .text("city", V.cities), .number("staff", 10...800, by: 10),
@@ -33,7 +35,8 @@ enum SQLCatalogue {
       "trainings", "training", .text("topic", V.subjects), .text("trainer", V.persons), .number("hours", 2...40),
       .number("fee", 20...400, by: 10)),
     SQLTable(
-      "shifts", "shift", .text("worker", V.persons), .text("day", V.days), .number("hours", 2...12), .text("role", V.roles)),
+      "shifts", "shift", .text("worker", V.persons), .text("day", V.days), .number("hours", 2...12),
+      .text("role", V.roles)),
   ]
 
   private static let shopping: [SQLTable] = [
@@ -86,7 +89,8 @@ enum SQLCatalogue {
       "museums", "museum", .text("name", V.places), .text("country", V.countries), .number("rooms", 3...90),
       .number("ticket_price", 2...30)),
     SQLTable(
-      "paintings", "painting", .text("title", V.titles), .text("painter", V.surnames), .number("height", 20...300, by: 10),
+      "paintings", "painting", .text("title", V.titles), .text("painter", V.surnames),
+      .number("height", 20...300, by: 10),
       .year("painting_year", 1800...1990)),
     SQLTable(
       "actors", "actor", .text("name", V.persons), .text("country", V.countries), .number("awards", 1...80),
@@ -110,7 +114,8 @@ enum SQLCatalogue {
       "animals", "animal", .text("name", V.persons), .text("species", V.species), .number("weight", 1...400),
       .number("age", 1...30)),
     SQLTable(
-      "trees", "tree", .text("kind", V.plants), .text("park", V.places), .number("height", 2...60), .number("age", 5...200, by: 5)),
+      "trees", "tree", .text("kind", V.plants), .text("park", V.places), .number("height", 2...60),
+      .number("age", 5...200, by: 5)),
     SQLTable(
       "rivers", "river", .text("name", V.places), .text("country", V.countries), .number("length", 50...950, by: 10),
       .number("depth", 2...60)),
@@ -142,10 +147,12 @@ enum SQLCatalogue {
 
   private static let travel: [SQLTable] = [
     SQLTable(
-      "flights", "flight", .text("airline", V.brands), .text("destination", V.cities), .number("duration", 40...900, by: 10),
+      "flights", "flight", .text("airline", V.brands), .text("destination", V.cities),
+      .number("duration", 40...900, by: 10),
       .number("seats", 50...400, by: 10)),
     SQLTable(
-      "hotels", "hotel", .text("name", V.places), .text("city", V.cities), .number("stars", 1...5), .number("rooms", 10...400, by: 10)),
+      "hotels", "hotel", .text("name", V.places), .text("city", V.cities), .number("stars", 1...5),
+      .number("rooms", 10...400, by: 10)),
     SQLTable(
       "trains", "train", .text("operator", V.brands), .text("origin", V.cities), .number("speed", 80...320, by: 10),
       .number("wagons", 2...20)),
@@ -156,7 +163,8 @@ enum SQLCatalogue {
       "airports", "airport", .text("city", V.cities), .text("country", V.countries), .number("runways", 1...8),
       .number("gates", 4...150)),
     SQLTable(
-      "cars", "car", .text("brand", V.brands), .text("fuel", V.fuels), .number("power", 50...400, by: 10), .year("year")),
+      "cars", "car", .text("brand", V.brands), .text("fuel", V.fuels), .number("power", 50...400, by: 10), .year("year")
+    ),
     SQLTable(
       "drivers", "driver", .text("name", V.persons), .text("city", V.cities), .number("trips", 5...800, by: 5),
       .number("rating", 1...10)),
@@ -179,7 +187,8 @@ enum SQLCatalogue {
       "players", "player", .text("name", V.surnames), .text("position", V.positions), .number("goals", 0...60),
       .number("age", 16...40)),
     SQLTable(
-      "teams", "team", .text("name", V.places), .text("sport", V.sports), .number("wins", 0...40), .number("losses", 0...40)),
+      "teams", "team", .text("name", V.places), .text("sport", V.sports), .number("wins", 0...40),
+      .number("losses", 0...40)),
     SQLTable(
       "matches", "match", .text("winner", V.places), .text("stadium", V.cities), .number("points", 1...120),
       .year("season", 1990...2022)),
@@ -190,7 +199,8 @@ enum SQLCatalogue {
       "medals", "medal", .text("athlete", V.surnames), .text("metal", V.metals), .text("sport", V.sports),
       .number("rank", 1...9)),
     SQLTable(
-      "stadiums", "stadium", .text("name", V.places), .text("city", V.cities), .number("capacity", 1000...9000, by: 500),
+      "stadiums", "stadium", .text("name", V.places), .text("city", V.cities),
+      .number("capacity", 1000...9000, by: 500),
       .year("opening_year")),
     SQLTable(
       "swimmers", "swimmer", .text("name", V.persons), .text("club", V.places), .number("records", 0...20),
@@ -213,16 +223,19 @@ enum SQLCatalogue {
       "planets", "planet", .text("name", V.brands), .text("color", V.colors), .number("moons", 0...80),
       .number("diameter", 100...990, by: 10)),
     SQLTable(
-      "satellites", "satellite", .text("name", V.brands), .text("country", V.countries), .number("mass", 50...900, by: 10),
+      "satellites", "satellite", .text("name", V.brands), .text("country", V.countries),
+      .number("mass", 50...900, by: 10),
       .year("launch_year")),
     SQLTable(
-      "experiments", "experiment", .text("field", V.subjects), .text("scientist", V.surnames), .number("samples", 5...500, by: 5),
+      "experiments", "experiment", .text("field", V.subjects), .text("scientist", V.surnames),
+      .number("samples", 5...500, by: 5),
       .number("score", 1...100)),
     SQLTable(
       "patients", "patient", .text("name", V.surnames), .text("city", V.cities), .number("age", 1...95),
       .number("visits", 1...30)),
     SQLTable(
-      "doctors", "doctor", .text("name", V.surnames), .text("hospital", V.places), .number("operations", 5...300, by: 5),
+      "doctors", "doctor", .text("name", V.surnames), .text("hospital", V.places),
+      .number("operations", 5...300, by: 5),
       .number("experience", 1...40)),
     SQLTable(
       "schools", "school", .text("name", V.places), .text("city", V.cities), .number("teachers", 5...120),
@@ -252,7 +265,8 @@ enum SQLCatalogue {
       "chairs", "chair", .text("brand", V.brands), .text("material", V.materials), .number("weight", 2...30),
       .text("color", V.colors)),
     SQLTable(
-      "apartments", "apartment", .text("district", V.places), .text("city", V.cities), .number("rent", 300...2900, by: 100),
+      "apartments", "apartment", .text("district", V.places), .text("city", V.cities),
+      .number("rent", 300...2900, by: 100),
       .number("floor", 1...30)),
     SQLTable(
       "drinks", "drink", .text("name", V.flavors), .text("color", V.colors), .number("sugar", 0...60),

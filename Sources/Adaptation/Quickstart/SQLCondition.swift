@@ -43,7 +43,9 @@ struct SQLCondition {
     case 0:
       let letter = stream.pick(["A", "B", "C", "D", "F", "G", "H", "L", "M", "P", "R", "S", "T"])
       return SQLCondition(
-        text: stream.pick(["whose \(column.words) starts with \(letter)", "whose \(column.words) begins with \(letter)"]),
+        text: stream.pick([
+          "whose \(column.words) starts with \(letter)", "whose \(column.words) begins with \(letter)",
+        ]),
         sql: "\(column.name) LIKE '\(letter)%'", columns: [column])
     case 1:
       let letter = stream.pick(["a", "e", "n", "s", "y", "r", "t", "l"])
@@ -59,7 +61,8 @@ struct SQLCondition {
   static func both(_ table: SQLTable, _ stream: inout RandomStream) -> SQLCondition? {
     guard let first = equal(table, &stream), let second = compare(table, &stream) else { return nil }
     return SQLCondition(
-      text: "\(first.text) and \(second.text)", sql: "\(first.sql) AND \(second.sql)", columns: first.columns + second.columns)
+      text: "\(first.text) and \(second.text)", sql: "\(first.sql) AND \(second.sql)",
+      columns: first.columns + second.columns)
   }
 
   static func either(_ table: SQLTable, _ stream: inout RandomStream) -> SQLCondition? {
@@ -73,7 +76,8 @@ struct SQLCondition {
   }
 
   private static func textColumn(_ table: SQLTable, _ stream: inout RandomStream) -> (SQLColumn, [String])? {
-    guard let column = stream.draw(1, from: table.columns.filter(\.isText)).first, case .text(let pool) = column.kind else {
+    guard let column = stream.draw(1, from: table.columns.filter(\.isText)).first, case .text(let pool) = column.kind
+    else {
       return nil
     }
     return (column, pool)

@@ -32,8 +32,8 @@ public struct SQLRows: Equatable, Sendable {
 
 /// Makes text-to-SQL rows: the same ones for the same seed, on every platform.
 ///
-/// Held-out rows are about tables of which training sees neither the name nor the set of columns, and no question occurs
-/// twice. All forms of statement are equally frequent, as long as their questions last.
+/// Held-out rows are about tables of which training sees neither the name nor the set of columns, and no question
+/// occurs twice. All forms of statement are equally frequent, as long as their questions last.
 public struct SQLRowGenerator: Sendable {
   public enum Failure: Error, Equatable, Sendable, LocalizedError {
     /// The tables yield no more different questions.
@@ -41,7 +41,8 @@ public struct SQLRowGenerator: Sendable {
 
     public var errorDescription: String? {
       switch self {
-      case .tooManyRows(let asked, let made): "only \(made) different questions of \(asked) could be made; ask for fewer rows"
+      case .tooManyRows(let asked, let made):
+        "only \(made) different questions of \(asked) could be made; ask for fewer rows"
       }
     }
   }
@@ -90,7 +91,9 @@ public struct SQLRowGenerator: Sendable {
   ) -> SQLRow? {
     for _ in 0..<300 {
       let table = stream.pick(tables)
-      guard let question = shape.question(about: table, using: &stream), seen.insert(question.text).inserted else { continue }
+      guard let question = shape.question(about: table, using: &stream), seen.insert(question.text).inserted else {
+        continue
+      }
       let ordered = SQLTable(table, columns: stream.draw(table.columns.count, from: table.columns))
       return SQLRow(table: ordered, question: question.text, sql: question.sql)
     }

@@ -4,8 +4,8 @@ struct SQLQuestion: Equatable {
   var sql: String
 }
 
-/// The forms of statement there are. Each turns a table into a question by drawing columns, values and a wording; the wording
-/// always names the columns, so that one statement is right and no other.
+/// The forms of statement there are. Each turns a table into a question by drawing columns, values and a wording; the
+/// wording always names the columns, so that one statement is right and no other.
 ///
 /// Written style: keywords in capitals, one space between words, text in single quotes, sort direction always given, no
 /// semicolon.
@@ -37,13 +37,15 @@ enum SQLShape: String, CaseIterable {
       guard columns.count == 2 else { return nil }
       let words = "\(columns[0].words) and \(columns[1].words)"
       let text = stream.pick([
-        "List the \(words) of all \(many).", "Show the \(words) of every \(one).", "What are the \(words) of each \(one)?",
+        "List the \(words) of all \(many).", "Show the \(words) of every \(one).",
+        "What are the \(words) of each \(one)?",
       ])
       return SQLQuestion(text: text, sql: "SELECT \(columns[0].name), \(columns[1].name) FROM \(name)")
     case .distinct:
       guard let column = stream.draw(1, from: table.groupColumns).first else { return nil }
       let text = stream.pick([
-        "List the different \(column.words) values of the \(many).", "Which distinct \(column.words) values do the \(many) have?",
+        "List the different \(column.words) values of the \(many).",
+        "Which distinct \(column.words) values do the \(many) have?",
         "Show each \(column.words) of the \(many) only once.",
       ])
       return SQLQuestion(text: text, sql: "SELECT DISTINCT \(column.name) FROM \(name)")
@@ -62,7 +64,8 @@ enum SQLShape: String, CaseIterable {
     let others = table.columns.filter { !condition.columns.contains($0) }
     guard let column = stream.draw(1, from: others).first else { return nil }
     let text = stream.pick([
-      "List the \(column.words) of \(table.many) \(condition.text).", "Show the \(column.words) of all \(table.many) \(condition.text).",
+      "List the \(column.words) of \(table.many) \(condition.text).",
+      "Show the \(column.words) of all \(table.many) \(condition.text).",
       "What is the \(column.words) of \(table.many) \(condition.text)?",
     ])
     return SQLQuestion(text: text, sql: "SELECT \(column.name) FROM \(table.name) WHERE \(condition.sql)")
@@ -93,7 +96,8 @@ enum SQLShape: String, CaseIterable {
     case .countDistinct:
       guard let column = stream.draw(1, from: table.groupColumns).first else { return nil }
       let text = stream.pick([
-        "How many different \(column.words) values do the \(many) have?", "Count the distinct \(column.words) values of the \(many).",
+        "How many different \(column.words) values do the \(many) have?",
+        "Count the distinct \(column.words) values of the \(many).",
       ])
       return SQLQuestion(text: text, sql: "SELECT COUNT(DISTINCT \(column.name)) FROM \(name)")
     default:
@@ -116,7 +120,8 @@ enum SQLShape: String, CaseIterable {
     }
     guard let condition = condition(table, &stream), !condition.columns.contains(column) else { return nil }
     let text = stream.pick([
-      "What is the \(words) of \(table.many) \(condition.text)?", "Find the \(words) of the \(table.many) \(condition.text).",
+      "What is the \(words) of \(table.many) \(condition.text)?",
+      "Find the \(words) of the \(table.many) \(condition.text).",
     ])
     return SQLQuestion(text: text, sql: "\(select) WHERE \(condition.sql)")
   }
@@ -171,7 +176,8 @@ enum SQLShape: String, CaseIterable {
     case .having:
       let limit = 2 + stream.below(8)
       let text = stream.pick([
-        "Which \(key.words) values have more than \(limit) \(many)?", "List each \(key.words) that has more than \(limit) \(many).",
+        "Which \(key.words) values have more than \(limit) \(many)?",
+        "List each \(key.words) that has more than \(limit) \(many).",
       ])
       return SQLQuestion(text: text, sql: "SELECT \(key.name) \(by) HAVING COUNT(*) > \(limit)")
     default:

@@ -1,6 +1,8 @@
 /// Words that stand in text columns.
 enum SQLValues {
-  static let persons = ["Anna", "Ben", "Carla", "David", "Elena", "Frank", "Grace", "Henry", "Ida", "Jack", "Laura", "Martin"]
+  static let persons = [
+    "Anna", "Ben", "Carla", "David", "Elena", "Frank", "Grace", "Henry", "Ida", "Jack", "Laura", "Martin",
+  ]
   static let surnames = ["Adams", "Baker", "Clark", "Evans", "Foster", "Green", "Harris", "Lewis", "Moore", "Turner"]
   static let cities = ["Paris", "London", "Berlin", "Madrid", "Rome", "Vienna", "Tokyo", "Boston", "Lisbon", "Oslo"]
   static let countries = ["France", "Spain", "Italy", "Japan", "Brazil", "Canada", "Norway", "India", "Kenya", "Chile"]

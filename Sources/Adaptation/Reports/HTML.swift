@@ -29,7 +29,9 @@ struct HTMLTable {
     let header =
       head.isEmpty ? "" : "<thead><tr>" + head.map { "<th>\(escaped($0))</th>" }.joined() + "</tr></thead>"
     let body = rows.map { row in
-      "<tr>" + row.enumerated().map { $0 == 0 ? "<th scope=\"row\">\(escaped($1))</th>" : "<td>\(escaped($1))</td>" }.joined()
+      "<tr>"
+        + row.enumerated().map { $0 == 0 ? "<th scope=\"row\">\(escaped($1))</th>" : "<td>\(escaped($1))</td>" }
+        .joined()
         + "</tr>"
     }.joined(separator: "\n")
     return "<table class=\"\(style)\">\(header)<tbody>\n\(body)\n</tbody></table>\n"

@@ -25,7 +25,8 @@ struct HeatMap {
   private var columnLabels: String {
     density.columns.enumerated().map { index, name in
       let x = left + cellWidth * (Double(index) + 0.5)
-      return "<text class=\"tick\" x=\"\(Self.text(x))\" y=\"\(top - 9)\" text-anchor=\"middle\">\(escaped(name))</text>\n"
+      return
+        "<text class=\"tick\" x=\"\(Self.text(x))\" y=\"\(top - 9)\" text-anchor=\"middle\">\(escaped(name))</text>\n"
     }.joined()
   }
 
@@ -34,13 +35,15 @@ struct HeatMap {
     for (row, name) in density.rows.enumerated() {
       let y = top + cellHeight * Double(row)
       let middle = Self.text(y + cellHeight / 2)
-      text += "<text class=\"tick\" x=\"\(left - 8)\" y=\"\(middle)\" dy=\".34em\" text-anchor=\"end\">\(escaped(name))</text>\n"
+      text += "<text class=\"tick\" x=\"\(left - 8)\" y=\"\(middle)\" dy=\".34em\" text-anchor=\"end\">"
+      text += "\(escaped(name))</text>\n"
       for (column, value) in density.values[row].enumerated() {
         guard let value, value.isFinite else { continue }
         let x = left + cellWidth * Double(column)
         let strength = high > low ? (value - low) / (high - low) : 0.5
         text += rectangle(x: x + 1, y: y + 1, width: cellWidth - 2, height: cellHeight - 2, strength)
-        text += "<text class=\"cell\(strength > 0.55 ? " on" : "")\" x=\"\(Self.text(x + cellWidth / 2))\" y=\"\(middle)\" "
+        text +=
+          "<text class=\"cell\(strength > 0.55 ? " on" : "")\" x=\"\(Self.text(x + cellWidth / 2))\" y=\"\(middle)\" "
         text += "dy=\".34em\" text-anchor=\"middle\">\(NumberText.fixed(100 * value, 1))</text>\n"
       }
     }
@@ -51,7 +54,7 @@ struct HeatMap {
     let (steps, width) = (20, 10.0)
     let bar = (0..<steps).map { step in
       let strength = Double(step) / Double(steps - 1)
-      return rectangle(x: left + width * Double(step), y: y, width: width + 0.5, height: 10, strength)
+      return rectangle(x: left + width * Double(step), y: y, width: width, height: 10, strength)
     }.joined()
     let end = left + width * Double(steps)
     return bar

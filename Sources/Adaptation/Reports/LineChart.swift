@@ -54,14 +54,16 @@ struct LineChart {
     for value in yTicks.values {
       let y = Self.coordinate(scale.position(y: value))
       text += "<line class=\"grid\" x1=\"\(left)\" x2=\"\(width - right)\" y1=\"\(y)\" y2=\"\(y)\"/>"
-      text += "<text class=\"tick\" x=\"\(left - 8)\" y=\"\(y)\" dy=\".32em\" text-anchor=\"end\">\(yTicks.label(value))</text>\n"
+      text += "<text class=\"tick\" x=\"\(left - 8)\" y=\"\(y)\" dy=\".32em\" text-anchor=\"end\">"
+      text += "\(yTicks.label(value))</text>\n"
     }
     let xTicks = AxisTicks(low: scale.x.lowerBound, high: scale.x.upperBound, count: 8, wholeNumbers: true)
     let bottomY = height - bottom
     for value in xTicks.values {
       let x = Self.coordinate(scale.position(x: value))
       text += "<line class=\"axis\" x1=\"\(x)\" x2=\"\(x)\" y1=\"\(bottomY)\" y2=\"\(bottomY + 5)\"/>"
-      text += "<text class=\"tick\" x=\"\(x)\" y=\"\(bottomY + 18)\" text-anchor=\"middle\">\(xTicks.label(value))</text>\n"
+      text +=
+        "<text class=\"tick\" x=\"\(x)\" y=\"\(bottomY + 18)\" text-anchor=\"middle\">\(xTicks.label(value))</text>\n"
     }
     text += "<path class=\"axis\" d=\"M\(left) \(top)V\(bottomY)H\(width - right)\"/>"
     let middle = (left + width - right) / 2
@@ -89,7 +91,8 @@ struct LineChart {
       + "<path class=\"line s\(series)\" d=\"\(path(Self.runningMean(values)))\"/>\n"
   }
 
-  /// Mean of the values around each, over about a twelfth of them; narrower towards the ends, so that both ends are kept.
+  /// Mean of the values around each, over about a twelfth of them; narrower towards the ends, so that both ends are
+  /// kept.
   static func runningMean(_ values: [Double]) -> [Double] {
     let reach = max(1, values.count / 24)
     return values.indices.map { index in

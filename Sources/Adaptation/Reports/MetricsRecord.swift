@@ -20,7 +20,8 @@ public struct MetricsRecord: Codable, Equatable, Sendable {
   public var learningRate: Double
 
   public init(
-    phase: Phase, step: Int, loss: Double, tokenLoss: Double, tokens: Int, labels: Int, seconds: Double, learningRate: Double
+    phase: Phase, step: Int, loss: Double, tokenLoss: Double, tokens: Int, labels: Int, seconds: Double,
+    learningRate: Double
   ) {
     self.phase = phase
     self.step = step
@@ -53,8 +54,8 @@ public struct MetricsRecord: Codable, Equatable, Sendable {
     learningRate = try double(.learningRate)
   }
 
-  /// The record as one line of JSON without its line break: fields in a fixed order, numbers in the shortest form that reads
-  /// back to the same double.
+  /// The record as one line of JSON without its line break: fields in a fixed order, numbers in the shortest form that
+  /// reads back to the same double.
   public var jsonLine: String {
     let fields = [
       "\"phase\": \"\(phase.rawValue)\"", "\"step\": \(step)", "\"loss\": \(Self.json(loss))",

@@ -7,8 +7,8 @@ public final class MetricsWriter {
 
   /// Opens the file at its end, making it when it is not there.
   ///
-  /// - Parameter isKept: which of the records already there stay: a run that resumes from a checkpoint drops those of the steps
-  ///   it is about to repeat. A half-written last line goes in any case.
+  /// - Parameter isKept: which of the records already there stay: a run that resumes from a checkpoint drops those of
+  ///   the steps it is about to repeat. A half-written last line goes in any case.
   /// - Throws: ``ReportError``.
   public init(path: String, keeping isKept: (MetricsRecord) -> Bool = { _ in true }) throws {
     self.path = path

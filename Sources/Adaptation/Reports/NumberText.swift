@@ -58,5 +58,7 @@ public enum NumberText {
   }
 
   private static func twoDigits(_ value: Int) -> String { value < 10 ? "0\(value)" : "\(value)" }
-  private static func nonFinite(_ value: Double) -> String { value.isNaN ? "not a number" : value < 0 ? "-infinite" : "infinite" }
+  private static func nonFinite(_ value: Double) -> String {
+    value.isNaN ? "not a number" : value < 0 ? "-infinite" : "infinite"
+  }
 }

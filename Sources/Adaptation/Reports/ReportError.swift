@@ -14,7 +14,8 @@ extension ReportError: CustomStringConvertible, LocalizedError {
     switch self {
     case .unreadable(let path): "\(path): cannot be read"
     case .unwritable(let path, let reason): "\(path): cannot be written: \(reason)"
-    case .malformedMetrics(let path, let line): "\(path): line \(line) is no metrics record; remove it or start a new run"
+    case .malformedMetrics(let path, let line):
+      "\(path): line \(line) is no metrics record; remove it or start a new run"
     }
   }
 }

@@ -15,20 +15,24 @@ extension RunReport {
     <body>
     <main>
     <h1>\(escaped(title))</h1>
-    \(summary.isEmpty ? "" : "<p class=\"lead\">\(escaped(summary))</p>\n")\(tiles)\(results)\(lossCurves)\(sampleAnswers)\(densities)\
-    \(costs)\(settings)</main>
+    \(lead)\(tiles)\(results)\(lossCurves)\(sampleAnswers)\(densities)\(costs)\(settings)</main>
     </body>
     </html>
 
     """
   }
 
+  private var lead: String { summary.isEmpty ? "" : "<p class=\"lead\">\(escaped(summary))</p>\n" }
+
   private var tiles: String {
     var tiles: [(name: String, value: String, note: String)] = []
     if let before = scores.first, let after = scores.last, scores.count > 1 {
       let gain = 100 * (after.rate - before.rate)
       tiles.append(
-        ("Exact match", "\(NumberText.percent(after.rate))", "\(gain >= 0 ? "+" : "")\(NumberText.fixed(gain, 1)) points"))
+        (
+          "Exact match", "\(NumberText.percent(after.rate))",
+          "\(gain >= 0 ? "+" : "")\(NumberText.fixed(gain, 1)) points"
+        ))
       if let from = before.tokenLoss, let to = after.tokenLoss {
         tiles.append(("Held-out loss", NumberText.fixed(to, 3), "from \(NumberText.fixed(from, 3)) per token"))
       }
@@ -43,7 +47,8 @@ extension RunReport {
     if let peakMemoryBytes { tiles.append(("Peak memory", NumberText.bytes(peakMemoryBytes), "resident")) }
     guard !tiles.isEmpty else { return "" }
     let cards = tiles.map {
-      "<div class=\"tile\"><span>\(escaped($0.name))</span><b>\(escaped($0.value))</b><span>\(escaped($0.note))</span></div>"
+      "<div class=\"tile\"><span>\(escaped($0.name))</span><b>\(escaped($0.value))</b>"
+        + "<span>\(escaped($0.note))</span></div>"
     }
     return "<div class=\"tiles\">\n\(cards.joined(separator: "\n"))\n</div>\n"
   }
@@ -67,7 +72,8 @@ extension RunReport {
     let drawn = curves.filter { !$0.steps.isEmpty }
     guard !drawn.isEmpty else { return "" }
     let perToken = LineChart(
-      title: "Loss per token", yLabel: "nats per label", lines: drawn.map { .init(name: $0.name, x: $0.steps, y: $0.tokenLoss) })
+      title: "Loss per token", yLabel: "nats per label",
+      lines: drawn.map { .init(name: $0.name, x: $0.steps, y: $0.tokenLoss) })
     let objective = LineChart(
       title: "Objective", yLabel: "objective", lines: drawn.map { .init(name: $0.name, x: $0.steps, y: $0.loss) })
     let smoothed = drawn.contains { $0.steps.count >= 20 }
@@ -115,9 +121,12 @@ extension RunReport {
     }
     if !durations.isEmpty {
       var rows = durations.map { duration in
-        let speed = duration.tokens.map { duration.seconds > 0 ? NumberText.fixed(Double($0) / duration.seconds, 0) : "-" }
+        let speed = duration.tokens.map {
+          duration.seconds > 0 ? NumberText.fixed(Double($0) / duration.seconds, 0) : "-"
+        }
         return [
-          duration.name, NumberText.duration(duration.seconds), duration.tokens.map { NumberText.grouped($0) } ?? "", speed ?? "",
+          duration.name, NumberText.duration(duration.seconds), duration.tokens.map { NumberText.grouped($0) } ?? "",
+          speed ?? "",
         ]
       }
       rows.append(["Total", NumberText.duration(durations.reduce(0) { $0 + $1.seconds }), "", ""])

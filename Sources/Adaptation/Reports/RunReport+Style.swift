@@ -25,7 +25,8 @@ extension RunReport {
     figure { margin: 0 0 22px; }
     figcaption { display: flex; flex-wrap: wrap; gap: 4px 18px; align-items: baseline; margin-bottom: 4px; }
     .key { color: var(--soft); font-size: 13px; }
-    .swatch { display: inline-block; width: 18px; height: 3px; margin-right: 6px; vertical-align: middle; background: var(--one); }
+    .swatch { display: inline-block; width: 18px; height: 3px; margin-right: 6px; vertical-align: middle;
+      background: var(--one); }
     .swatch.s2 { background: var(--two); } .swatch.s3 { background: var(--three); }
     svg { display: block; width: 100%; height: auto; }
     .wide { overflow-x: auto; } .wide svg { min-width: 560px; }
