@@ -55,7 +55,9 @@ struct TokenizerConfiguration {
       switch field.value {
       case .array: additional = try field.elements().map(Self.special)
       case .object(let members):
-        additional = try members.map { try Self.special(JSONNode(value: $0.value, file: field.file, field: field.field)) }
+        additional = try members.map { member in
+          try Self.special(JSONNode(value: member.value, file: field.file, field: field.field))
+        }
       default: throw field.wrongType("an array")
       }
     }

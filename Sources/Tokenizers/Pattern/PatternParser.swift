@@ -182,13 +182,12 @@ struct PatternParser {
   }
 
   private mutating func escape() throws(PatternError) -> PatternSyntax {
-    switch next {
-    case "A": position += 1; return .assertion(.textStart)
-    case "z": position += 1; return .assertion(.textEnd)
-    case "Z": position += 1; return .assertion(.textEndOrFinalNewline)
-    case "b": position += 1; return .assertion(.wordBoundary)
-    case "B": position += 1; return .assertion(.notWordBoundary)
-    default: break
+    let assertions: [Unicode.Scalar: PatternSyntax.Assertion] = [
+      "A": .textStart, "z": .textEnd, "Z": .textEndOrFinalNewline, "b": .wordBoundary, "B": .notWordBoundary,
+    ]
+    if let scalar = next, let assertion = assertions[scalar] {
+      position += 1
+      return .assertion(assertion)
     }
     switch try escapedMember() {
     case .scalar(let scalar): return literal(scalar)

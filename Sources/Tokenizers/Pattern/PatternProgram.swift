@@ -2,7 +2,7 @@
 /// alternative that leads to a match wins.
 ///
 /// The machine keeps its choices on a stack of its own, so text of any length is safe.
-struct PatternProgram: Sendable {
+package struct PatternProgram: Sendable {
   enum Instruction: Sendable {
     case set(ScalarSet)
     /// As many members as possible (or as few), one choice on the stack for all of them.
@@ -19,13 +19,22 @@ struct PatternProgram: Sendable {
   private(set) var instructions: [Instruction] = []
   private static let maximumLength = 20_000
 
-  init(_ source: [UInt8]) throws(PatternError) {
+  package init(_ source: [UInt8]) throws(PatternError) {
     try self.init(PatternParser.parse(source))
   }
 
   init(_ syntax: PatternSyntax) throws(PatternError) {
     try compile(syntax)
     instructions.append(.match)
+  }
+
+  /// The matches in a whole text.
+  package func matches(in text: String) -> [String] {
+    Array(text.utf8).withUnsafeBufferPointer { bytes in
+      var ranges: [Range<Int>] = []
+      PatternMatcher.matches(of: self, in: bytes, range: 0..<bytes.count, into: &ranges)
+      return ranges.map { String(decoding: bytes[$0], as: UTF8.self) }
+    }
   }
 
   private mutating func compile(_ syntax: PatternSyntax) throws(PatternError) {

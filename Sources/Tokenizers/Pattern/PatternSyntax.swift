@@ -27,6 +27,6 @@ indirect enum PatternSyntax: Equatable {
 }
 
 /// Why a pattern cannot be used.
-struct PatternError: Error, Equatable {
-  let reason: String
+package struct PatternError: Error, Equatable {
+  package let reason: String
 }

@@ -1,22 +1,22 @@
 /// The pre-tokenization patterns of common models, written out by hand.
 ///
 /// A general regular expression engine gives the same pieces (the tests compare the two), several times slower.
-enum WordPattern: Equatable {
+package enum WordPattern: Equatable, Sendable {
   case gpt2
   /// Llama 3 takes up to three digits a piece, Qwen 2 one.
   case llama3(digits: Int)
 
-  static let gpt2Source =
+  package static let gpt2Source =
     #"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"#
-  static let llama3Source =
+  package static let llama3Source =
     #"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|"#
     + #"\s+(?!\S)|\s+"#
-  static let qwen2Source =
+  package static let qwen2Source =
     #"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|"#
     + #"\s+(?!\S)|\s+"#
 
   /// The pattern `source` spells, when it is one of those above.
-  init?(source: [UInt8]) {
+  package init?(source: [UInt8]) {
     if source.elementsEqual(Self.gpt2Source.utf8) {
       self = .gpt2
     } else if source.elementsEqual(Self.llama3Source.utf8) {
@@ -25,6 +25,15 @@ enum WordPattern: Equatable {
       self = .llama3(digits: 1)
     } else {
       return nil
+    }
+  }
+
+  /// The pieces of a whole text.
+  package func pieces(of text: String) -> [String] {
+    Array(text.utf8).withUnsafeBufferPointer { bytes in
+      var ranges: [Range<Int>] = []
+      split(bytes, range: 0..<bytes.count, into: &ranges)
+      return ranges.map { String(decoding: bytes[$0], as: UTF8.self) }
     }
   }
 

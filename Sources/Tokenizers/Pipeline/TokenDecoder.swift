@@ -97,7 +97,8 @@ struct DecoderStage: Sendable {
       guard fragment.ends else { return }
       let content: [UInt8] = isFirst && dropsFirst ? [] : [0x20]
       isFirst = false
-      output.append(TokenFragment(bytes: Self.replace(replacement, with: content, in: &held, isFinal: true), ends: true))
+      let text = Self.replace(replacement, with: content, in: &held, isFinal: true)
+      output.append(TokenFragment(bytes: text, ends: true))
     case .joinWithSpaces:
       output.append(TokenFragment(bytes: isFirst ? fragment.bytes : [0x20] + fragment.bytes, ends: fragment.ends))
       isFirst = false

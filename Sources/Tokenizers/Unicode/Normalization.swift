@@ -2,7 +2,7 @@
 ///
 /// The platform's own normalization is not used for whole texts: on Linux it leaves marks unordered when several
 /// decompositions meet.
-enum NormalizationForm: String {
+package enum NormalizationForm: String, Sendable {
   case nfc = "NFC"
   case nfd = "NFD"
   case nfkc = "NFKC"
@@ -10,7 +10,7 @@ enum NormalizationForm: String {
 
   private var composes: Bool { self == .nfc || self == .nfkc }
 
-  func normalize(_ text: [UInt8]) -> [UInt8] {
+  package func normalize(_ text: [UInt8]) -> [UInt8] {
     guard !isTrivial(text) else { return text }
     let data = self == .nfc || self == .nfd ? NormalizationData.canonical : NormalizationData.compatibility
     var result: [UInt8] = []

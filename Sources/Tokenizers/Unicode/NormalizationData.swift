@@ -60,6 +60,8 @@ struct NormalizationData: Sendable {
   static func isMark(_ scalar: Unicode.Scalar) -> Bool {
     // Letters since Unicode 12.
     if scalar.value == 0x1CF2 || scalar.value == 0x1CF3 { return true }
+    // Punctuation before Unicode 11.
+    if scalar.value == 0x111C9 { return false }
     return CategoryMask.mark.contains(Category(scalar.properties.generalCategory)) && !isNewer(scalar)
   }
 

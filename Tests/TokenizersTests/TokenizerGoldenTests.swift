@@ -1,0 +1,87 @@
+import Testing
+import Tokenizers
+
+/// Every family against the reference, text by text.
+@Suite struct TokenizerGoldenTests {
+  @Test(arguments: TokenizerGoldens.families)
+  func encodesAsTheReference(family: String) throws {
+    let tokenizer = try Tokenizer(directory: TokenizerGoldens.directory(family))
+    let cases = try TokenizerGoldens.cases(family)
+    let texts = try TokenizerGoldens.texts()
+    #expect(texts.count == cases.ids.count && texts.count > 200)
+    for (index, text) in texts.enumerated() {
+      #expect(tokenizer.encode(text) == cases.ids[index], "text \(index): \(text.debugDescription)")
+      let special = cases.special[index]
+      let expected = special[0] + cases.ids[index] + special[1]
+      #expect(tokenizer.encode(text, addSpecialTokens: true) == expected, "text \(index), with special tokens")
+    }
+  }
+
+  @Test(arguments: TokenizerGoldens.families)
+  func decodesAsTheReference(family: String) throws {
+    let tokenizer = try Tokenizer(directory: TokenizerGoldens.directory(family))
+    let cases = try TokenizerGoldens.cases(family)
+    for (index, text) in try TokenizerGoldens.texts().enumerated() {
+      let expected = cases.decoded[index] ?? text
+      let decoded = tokenizer.decode(cases.ids[index])
+      #expect(isIdentical(decoded, expected), "text \(index): \(decoded.debugDescription)")
+      let skipped = tokenizer.decode(cases.ids[index], skipSpecialTokens: true)
+      #expect(isIdentical(skipped, cases.skipped[index] ?? expected), "text \(index): \(skipped.debugDescription)")
+    }
+  }
+
+  @Test(arguments: TokenizerGoldens.families)
+  func streamsWhatItDecodes(family: String) throws {
+    let tokenizer = try Tokenizer(directory: TokenizerGoldens.directory(family))
+    for (index, ids) in try TokenizerGoldens.cases(family).ids.enumerated() {
+      for skips in [false, true] {
+        let streamed = streamed(ids, tokenizer, skips: skips)
+        let decoded = tokenizer.decode(ids, skipSpecialTokens: skips)
+        #expect(isIdentical(streamed, decoded), "text \(index): \(streamed.debugDescription)")
+      }
+    }
+  }
+
+  /// Ids as a model may give them: in any order, most of them no text.
+  @Test(arguments: TokenizerGoldens.families)
+  func streamsRandomIDs(family: String) throws {
+    let tokenizer = try Tokenizer(directory: TokenizerGoldens.directory(family))
+    var random = SeededGenerator(seed: 7)
+    for _ in 0..<300 {
+      let ids = (0..<Int.random(in: 1...30, using: &random)).map { _ in
+        Int.random(in: -1...tokenizer.vocabularySize, using: &random)
+      }
+      #expect(isIdentical(streamed(ids, tokenizer, skips: false), tokenizer.decode(ids)), "\(ids)")
+    }
+  }
+
+  private func streamed(_ ids: [Int], _ tokenizer: Tokenizer, skips: Bool) -> String {
+    var decoder = StreamingDecoder(tokenizer, skipSpecialTokens: skips)
+    return ids.map { decoder.append($0) }.joined() + decoder.finish()
+  }
+
+  @Test func normalizesAsTheReference() throws {
+    let forms: [NormalizationForm] = [.nfc, .nfd, .nfkc, .nfkd]
+    for (index, sample) in try TokenizerGoldens.normalization().enumerated() {
+      for (form, expected) in zip(forms, sample.forms) {
+        let normalized = String(decoding: form.normalize(Array(sample.text.utf8)), as: UTF8.self)
+        #expect(isIdentical(normalized, expected ?? sample.text), "\(form.rawValue) of sample \(index)")
+      }
+    }
+  }
+}
+
+/// SplitMix64.
+struct SeededGenerator: RandomNumberGenerator {
+  private var state: UInt64
+
+  init(seed: UInt64) { state = seed }
+
+  mutating func next() -> UInt64 {
+    state &+= 0x9E37_79B9_7F4A_7C15
+    var value = state
+    value = (value ^ value >> 30) &* 0xBF58_476D_1CE4_E5B9
+    value = (value ^ value >> 27) &* 0x94D0_49BB_1331_11EB
+    return value ^ value >> 31
+  }
+}
