@@ -86,8 +86,10 @@ ct_status ct_rotary(ct_tensor x, int64_t heads, ct_tensor cosine, ct_tensor sine
     const at::Tensor halves = rows.view({rows.size(0), heads, 2, head_size / 2});
     at::Tensor first = halves.select(2, 0), second = halves.select(2, 1);
     const at::Tensor a = first.to(c.scalar_type()), b = second.to(c.scalar_type());
-    first.copy_(a * cosines - b * sines);
-    second.copy_(b * cosines + a * sines);
+    // Both before either is written: a and b are the halves themselves where no conversion was needed.
+    const at::Tensor turned_first = a * cosines - b * sines, turned_second = b * cosines + a * sines;
+    first.copy_(turned_first);
+    second.copy_(turned_second);
   });
 }
 
@@ -119,9 +121,11 @@ ct_status ct_swiglu_backward(ct_tensor gu, ct_tensor dh, ct_tensor h) noexcept {
     at::Tensor gate = both.narrow(1, 0, width), up = both.narrow(1, width, width);
     const at::ScalarType wide = compute_type(both);
     const at::Tensor g = gate.to(wide), u = up.to(wide), d = gradient.to(wide), s = sigmoid_in_compute_type(gate);
+    // Both gradients before either is written: g and u are views of gu where no conversion was needed.
+    const at::Tensor gate_gradient = d * u * (s * (1 + g * (1 - s))), up_gradient = d * g * s;
     result.copy_(g * s * u);
-    gate.copy_(d * u * (s * (1 + g * (1 - s))));
-    up.copy_(d * g * s);
+    gate.copy_(gate_gradient);
+    up.copy_(up_gradient);
   });
 }
 
