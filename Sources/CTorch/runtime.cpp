@@ -16,7 +16,9 @@ namespace {
 thread_local std::string last_error;
 
 bool tells_of_memory(const std::string &message) {
-  return message.find("not enough memory") != std::string::npos || message.find("out of memory") != std::string::npos;
+  for (const char *words : {"not enough memory", "out of memory", "can't allocate memory"})
+    if (message.find(words) != std::string::npos) return true;
+  return false;
 }
 
 std::string first_line(const std::string &message) { return message.substr(0, message.find('\n')); }
