@@ -1,6 +1,7 @@
 #include "kernels.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <cstring>
 #include <vector>
@@ -167,6 +168,12 @@ LOTA_MULTIVERSION void decode_head(const float *q, const float *keys, const floa
   }
 }
 
+LOTA_MULTIVERSION bool indices_below(const int32_t *index, int64_t begin, int64_t end, uint32_t bound) {
+  uint32_t outside = 0;
+  for (int64_t i = begin; i < end; ++i) outside |= static_cast<uint32_t>(index[i]) >= bound;
+  return outside == 0;
+}
+
 LOTA_MULTIVERSION void rmsprop_range(float *w, const float *g, float *v, RMSprop s, int64_t begin, int64_t end) {
   for (int64_t i = begin; i < end; ++i) {
     const float d = g[i] * s.scale;
@@ -251,6 +258,16 @@ void attention_decode(const Decode &d) {
                     d.head_size, scale, scores.data(), d.out + (b * d.heads + h) * d.head_size);
     }
   });
+}
+
+bool indices_within(const int32_t *index, int64_t count, int64_t limit) {
+  // As unsigned, a negative index is a large one.
+  const uint32_t bound = static_cast<uint32_t>(std::min<int64_t>(limit, int64_t{1} << 31));
+  std::atomic<bool> all{true};
+  parallel_for(count, element_grain, [&](int64_t begin, int64_t end) {
+    if (!indices_below(index, begin, end, bound)) all = false;
+  });
+  return all;
 }
 
 void gather(const float *source, const int32_t *index, bool accumulate, float *out, int64_t count) {

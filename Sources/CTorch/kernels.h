@@ -31,6 +31,8 @@ struct Decode {
 };
 void attention_decode(const Decode &decode);
 
+/// Whether 0 <= index[i] < limit for all i.
+bool indices_within(const int32_t *index, int64_t count, int64_t limit);
 void gather(const float *source, const int32_t *index, bool accumulate, float *out, int64_t count);
 void scatter(float *destination, const int32_t *index, const float *values, int64_t count);
 

@@ -14,6 +14,13 @@ void require_int32_or_int64(const at::Tensor &index) {
     throw std::invalid_argument("indices must be int32 or int64");
 }
 
+/// Double where the device has it.
+at::ScalarType sum_type(const at::Tensor &x) { return x.device().is_mps() ? at::kFloat : at::kDouble; }
+
+void require_within(const at::Tensor &index, int64_t limit) {
+  if (!kernels::indices_within(index.data_ptr<int32_t>(), index.numel(), limit)) throw std::invalid_argument("an index lies out of range");
+}
+
 bool is_fast_index(const at::Tensor &index) {
   return index.device().is_cpu() && index.scalar_type() == at::kInt && index.is_contiguous();
 }
@@ -47,7 +54,7 @@ ct_status ct_scale(ct_tensor tensor, double factor) noexcept {
 ct_status ct_sum(ct_tensor tensor, double *out) noexcept {
   return boundary("sum", [&] {
     const at::Tensor &x = get(tensor);
-    *out = is_fast(x) ? kernels::sum(x.data_ptr<float>(), x.numel()) : x.sum(compute_type(x)).item<double>();
+    *out = is_fast(x) ? kernels::sum(x.data_ptr<float>(), x.numel()) : x.sum(sum_type(x)).item<double>();
   });
 }
 
@@ -55,7 +62,7 @@ ct_status ct_sum_of_squares(ct_tensor tensor, double *out) noexcept {
   return boundary("sum of squares", [&] {
     const at::Tensor &x = get(tensor);
     *out = is_fast(x) ? kernels::sum_of_squares(x.data_ptr<float>(), x.numel())
-                      : x.to(compute_type(x)).square().sum().item<double>();
+                      : x.to(sum_type(x)).square().sum().item<double>();
   });
 }
 
@@ -82,6 +89,7 @@ ct_status ct_gather_flat(ct_tensor source, ct_tensor index, bool accumulate, ct_
     require_int32_or_int64(at_index);
     if (!from.is_contiguous() || at_index.numel() != to.numel()) throw std::invalid_argument("the shapes do not fit");
     if (is_fast(from) && is_fast(to) && is_fast_index(at_index)) {
+      require_within(at_index, from.numel());
       kernels::gather(from.data_ptr<float>(), at_index.data_ptr<int32_t>(), accumulate, to.data_ptr<float>(), to.numel());
       return;
     }
@@ -100,6 +108,7 @@ ct_status ct_scatter_flat(ct_tensor destination, ct_tensor index, ct_tensor valu
     require_int32_or_int64(at_index);
     if (!to.is_contiguous() || at_index.numel() != from.numel()) throw std::invalid_argument("the shapes do not fit");
     if (is_fast(to) && is_fast(from) && is_fast_index(at_index)) {
+      require_within(at_index, to.numel());
       kernels::scatter(to.data_ptr<float>(), at_index.data_ptr<int32_t>(), from.data_ptr<float>(), from.numel());
       return;
     }
