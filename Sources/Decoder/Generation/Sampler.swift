@@ -49,10 +49,8 @@ struct Sampler {
 
   /// - Throws: ``DecoderError/notFinite(what:)`` when the logits are not numbers.
   mutating func next(_ logits: UnsafeBufferPointer<Float>) throws -> Int {
-    guard let best = logits.indices.max(by: { logits[$0] < logits[$1] }), logits[best].isFinite else {
-      throw DecoderError.notFinite(what: "the model's output")
-    }
-    guard options.temperature > 0 else { return logits.firstIndex(of: logits[best]) ?? best }
+    let best = try Self.mostLikely(logits)
+    guard options.temperature > 0 else { return best }
     let top = Double(logits[best])
     var candidates = logits.indices.map { (token: $0, weight: exp((Double(logits[$0]) - top) / options.temperature)) }
     if options.topK != nil || options.topP != nil {
@@ -67,6 +65,18 @@ struct Sampler {
       if remaining < 0 { return candidate.token }
     }
     return candidates.last?.token ?? best
+  }
+
+  /// The first of the largest logits. NaN compares false with everything, so it is looked for on its own.
+  private static func mostLikely(_ logits: UnsafeBufferPointer<Float>) throws -> Int {
+    var best = 0
+    var isSound = !logits.isEmpty
+    for index in logits.indices {
+      if logits[index].isNaN { isSound = false }
+      if logits[index] > logits[best] { best = index }
+    }
+    guard isSound, logits[best].isFinite else { throw DecoderError.notFinite(what: "the model's output") }
+    return best
   }
 
   private static func keepNucleus(_ candidates: inout [(token: Int, weight: Double)], _ p: Double) {
