@@ -11,6 +11,12 @@ package struct Linear {
     package let weight: Parameter  // [O_part, I]
     package let bias: Parameter?  // [O_part]
     package let rows: Range<Int>
+
+    package init(weight: Parameter, bias: Parameter?, rows: Range<Int>) {
+      self.weight = weight
+      self.bias = bias
+      self.rows = rows
+    }
   }
 
   let weightOI: Tensor
