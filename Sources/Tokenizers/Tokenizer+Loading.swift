@@ -30,11 +30,7 @@ struct TokenizerParts {
     configuration = try TokenizerConfiguration(directory: directory)
     nextID = model.vocabulary.count
     try addTokens(root)
-    if let adds = configuration.adds {
-      postProcessor = boundaryTokens(adds)
-    } else if let node = root.optional("post_processor") {
-      postProcessor = try PostProcessor(node)
-    }
+    if let node = root.optional("post_processor") { postProcessor = try PostProcessor(node) }
   }
 
   /// In the reference's order: the tokens of `tokenizer.json`, those of the configuration, then special tokens named only
@@ -48,9 +44,13 @@ struct TokenizerParts {
     for (id, token) in configuration.added where added.tokens[id] != token {
       try add(token, declaredID: id, file: configurationFile)
     }
-    let roles = TokenizerConfiguration.roles.compactMap { configuration.named[$0] }
-    for token in roles + configuration.additional {
-      if let id = added.id(of: token.content), added.isSpecial(token.content), added.tokens[id] != nil { continue }
+    for token in TokenizerConfiguration.roles.compactMap({ configuration.named[$0] }) {
+      // An added token with a role keeps its flags and becomes special.
+      var token = added.id(of: token.content).flatMap { added.tokens[$0] } ?? token
+      token.isSpecial = true
+      try add(token, declaredID: nil, file: configurationFile)
+    }
+    for token in configuration.additional where added.id(of: token.content) == nil {
       try add(token, declaredID: nil, file: configurationFile)
     }
     added.seal()
@@ -73,15 +73,6 @@ struct TokenizerParts {
       throw TokenizerError.addedTokenMismatch(path: file, token: text, declared: declaredID ?? id, expected: id)
     }
     added.insert(token, id: id, normalizers: normalizers)
-  }
-
-  private func boundaryTokens(_ adds: (beginning: Bool, end: Bool)) -> PostProcessor {
-    func ids(_ role: String) -> [Int] {
-      configuration.named[role].flatMap { added.id(of: $0.content) }.map { [$0] } ?? []
-    }
-    return PostProcessor(templates: [
-      [.ids(adds.beginning ? ids("bos_token") : []), .sequence, .ids(adds.end ? ids("eos_token") : [])]
-    ])
   }
 }
 

@@ -1,6 +1,9 @@
 internal import Foundation
 
 /// What stands beside `tokenizer.json`: `tokenizer_config.json`, and in older directories `special_tokens_map.json`.
+///
+/// As in transformers 5, `add_bos_token` and `add_eos_token` do not count: the post-processor of `tokenizer.json` does. Nor
+/// does `clean_up_tokenization_spaces`, which it ignores for byte-pair encodings.
 struct TokenizerConfiguration {
   /// The roles of special tokens, by their names in the files.
   static let roles = ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"]
@@ -10,8 +13,6 @@ struct TokenizerConfiguration {
   private(set) var additional: [AddedToken] = []
   /// `added_tokens_decoder`, by id.
   private(set) var added: [(id: Int, token: AddedToken)] = []
-  /// Set when `add_bos_token` or `add_eos_token` is present: these then replace the post-processor, as in transformers.
-  private(set) var adds: (beginning: Bool, end: Bool)?
   private(set) var chatTemplate: String?
 
   /// All files may be absent.
@@ -21,12 +22,6 @@ struct TokenizerConfiguration {
     if let configuration = try Self.read(base.appendingPathComponent("tokenizer_config.json")) {
       try addNamed(configuration)
       try addDecoder(configuration)
-      let flags = ["add_bos_token", "add_eos_token"]
-      if flags.contains(where: configuration.hasMember) {
-        adds = (
-          try configuration.flag(flags[0], default: false), try configuration.flag(flags[1], default: false)
-        )
-      }
       chatTemplate = try Self.template(configuration)
     }
     let jinja = base.appendingPathComponent("chat_template.jinja")

@@ -9,7 +9,8 @@ import Tokenizers
     let engine = try PatternProgram(Array(source.utf8))
     var random = SeededGenerator(seed: 11)
     let alphabet = [
-      " ", " ", "  ", "\n", "\r", "\t", "\u{A0}", "\u{3000}", "\u{2028}", "a", "Z", "é", "漢", "ſ", "s", "'", "'s", "'LL", "'rE",
+      " ", " ", "  ", "\n", "\r", "\t", "\u{A0}", "\u{3000}", "\u{2028}", "a", "Z", "é", "漢", "ſ", "s", "'", "'s",
+      "'LL", "'rE",
       "'ve", "1", "23", "４", "½", "!", "-", "\u{301}", "👩‍👩", "\u{0}", "\u{10FFFF}", "\u{E000}", "𝟘", "𝕳",
     ]
     for _ in 0..<3000 {

@@ -22,14 +22,15 @@ final class TokenizerFiles {
   /// A `tokenizer.json` of characters, with the given fields as JSON.
   static func json(
     vocabulary: String = #"{"<unk>":0,"a":1,"b":2,"ab":3," ":4,"c":5}"#, merges: String = #"["a b"]"#,
-    model: String = "", added: String = "[]", normalizer: String = "null", preTokenizer: String = "null", postProcessor: String = "null",
+    added: String = "[]", normalizer: String = "null", preTokenizer: String = "null",
+    postProcessor: String = "null",
     decoder: String = #"{"type":"Fuse"}"#
   ) -> String {
     """
-    {"version":"1.0","truncation":null,"padding":null,"added_tokens":\(added),"normalizer":\(normalizer),
-    "pre_tokenizer":\(preTokenizer),"post_processor":\(postProcessor),"decoder":\(decoder),
+    {"version":"1.0","truncation":null,"padding":null,"added_tokens":\(added),
+    "normalizer":\(normalizer),"pre_tokenizer":\(preTokenizer),"post_processor":\(postProcessor),"decoder":\(decoder),
     "model":{"type":"BPE","dropout":null,"unk_token":"<unk>","continuing_subword_prefix":null,"end_of_word_suffix":null,
-    "fuse_unk":false,"byte_fallback":false,"vocab":\(vocabulary),"merges":\(merges)\(model.isEmpty ? "" : "," + model)}}
+    "fuse_unk":false,"byte_fallback":false,"vocab":\(vocabulary),"merges":\(merges)}}
     """
   }
 }

@@ -57,12 +57,17 @@ import Tokenizers
     let configuration = """
       {"bos_token":"<s>",
       "eos_token":{"content":"</s>","lstrip":false,"rstrip":true,"single_word":false,"normalized":false},
-      "pad_token":null,"add_bos_token":true,"add_eos_token":false,"chat_template":"{{ messages }}",
+      "pad_token":null,"add_bos_token":false,"clean_up_tokenization_spaces":true,"chat_template":"{{ messages }}",
       "added_tokens_decoder":{"6":{"content":"<s>","special":true,"normalized":false}}}
       """
     let added = #"[{"id":6,"content":"<s>","special":false,"normalized":false}]"#
+    let processor = """
+      {"type":"TemplateProcessing","single":[{"SpecialToken":{"id":"<s>","type_id":0}},{"Sequence":{"id":"A","type_id":0}}],
+      "pair":[],"special_tokens":{"<s>":{"id":"<s>","ids":[6],"tokens":["<s>"]}}}
+      """
     let files = try TokenizerFiles([
-      "tokenizer.json": TokenizerFiles.json(added: added), "tokenizer_config.json": configuration,
+      "tokenizer.json": TokenizerFiles.json(added: added, postProcessor: processor),
+      "tokenizer_config.json": configuration,
     ])
     let tokenizer = try files.load()
     #expect(tokenizer.bosTokenID == 6 && tokenizer.eosTokenID == 7 && tokenizer.padTokenID == nil)

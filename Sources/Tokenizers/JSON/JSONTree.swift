@@ -41,11 +41,6 @@ struct JSONNode {
     return node
   }
 
-  func hasMember(_ name: String) -> Bool {
-    guard case .object(let members) = value else { return false }
-    return members.contains { $0.key.elementsEqual(name.utf8) }
-  }
-
   func bytes() throws -> [UInt8] {
     guard case .string(let bytes) = value else { throw wrongType("a string") }
     return bytes
