@@ -55,6 +55,9 @@ public final class LanguageModel {
 
   public func parameter(named name: String) -> Parameter? { parametersByName[name] }
 
+  /// Every parameter's shape by name.
+  public var shapes: [String: [Int]] { parametersByName.mapValues(\.shape) }
+
   /// Copies every weight from `checkpoint`, converting to the model's type. Also returns a trained model to its base.
   public func load(_ checkpoint: Checkpoint) throws {
     for parameter in parameters {

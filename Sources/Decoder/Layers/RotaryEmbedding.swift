@@ -1,5 +1,5 @@
 internal import Foundation
-public import Checkpoints
+package import Checkpoints
 package import Torch
 
 /// Rotary position embedding (Su et al. 2021) in the half-split layout of Hugging Face, with the default, linear

@@ -1,0 +1,89 @@
+public import Checkpoints
+public import Decoder
+public import Tickets
+public import Tokenizers
+public import Torch
+
+/// A model directory opened for work: weights in memory, the base's files, the tokenizer, adapters applied.
+public final class LoadedModel {
+  public let directory: String
+  public let base: Checkpoint
+  public let model: LanguageModel
+  public let tokenizer: Tokenizer
+  public let chatTemplate: ChatTemplate?
+
+  /// - Throws: ``CheckpointError``, `TokenizerError`, ``TorchError``; for adapters `TicketsError`: a wrong base, or tickets
+  ///   that overlap.
+  public init(directory: String, dtype: DType? = nil, device: Device = .cpu, adapters: [String] = []) throws {
+    self.directory = directory
+    let configuration = try ModelConfiguration(directory: directory)
+    base = try Checkpoint(directory: directory)
+    try configuration.validate(base)
+    tokenizer = try Tokenizer(directory: directory)
+    guard tokenizer.vocabularySize <= configuration.vocabularySize else {
+      throw ModelMismatch(
+        directory: directory, tokens: tokenizer.vocabularySize, vocabulary: configuration.vocabularySize)
+    }
+    chatTemplate = try ChatTemplate.load(directory: directory)
+    let opened = try adapters.map { try Adapter(directory: $0) }
+    for adapter in opened { try adapter.verify(base: base) }
+    try Adapter.checkDisjoint(opened)
+    model = try LanguageModel(directory: directory, dtype: dtype, device: device)
+    for adapter in opened { try model.apply(adapter) }
+  }
+
+  /// Ids that end a continuation.
+  public var stopTokens: Set<Int> {
+    Set(model.configuration.eosTokenIDs + [tokenizer.eosTokenID].compactMap { $0 })
+  }
+}
+
+/// The tokenizer knows more tokens than the model has rows.
+public struct ModelMismatch: Error, Equatable, Sendable, CustomStringConvertible {
+  public let directory: String
+  public let tokens: Int
+  public let vocabulary: Int
+
+  public var description: String {
+    "\(directory): the tokenizer has \(tokens) tokens but the model's vocabulary is \(vocabulary): they do not belong together"
+  }
+}
+
+extension LanguageModel {
+  /// Writes an adapter's trained values over the live weights; check its base first.
+  public func apply(_ adapter: Adapter) throws {
+    for name in adapter.tensorNames {
+      guard let entries = try adapter.entries(of: name), let parameter = parameter(named: name) else { continue }
+      let values = try Tensor.empty([entries.indices.count], entries.dtype)
+      try entries.values.withUnsafeBytes { try values.copyBytes(from: $0) }
+      let wide = try values.converted(to: dtype, on: device)
+      try parameter.value.scatter(wide, at: try Tensor.from(entries.indices, on: device))
+    }
+  }
+
+  /// Writes the live weights as a model directory in the base's element types, other files copied from the base.
+  ///
+  /// - Throws: ``CheckpointError`` when the directory exists or cannot be written.
+  public func write(to directory: String, like base: Checkpoint, from source: String, overwrite: Bool = false) throws {
+    try FileSystem.publishDirectory(directory, overwrite: overwrite) { temporary in
+      let writer = try ShardedCheckpointWriter(directory: temporary, tensors: base.tensors)
+      for tensor in base.tensors {
+        if let parameter = parameter(named: tensor.name) {
+          let stored = try parameter.value.stored(as: tensor.dtype)
+          try stored.withBytes { try writer.append(tensor.name, UnsafeRawBufferPointer($0)) }
+        } else {
+          try base.withBytes(of: tensor.name) { try writer.append(tensor.name, $0) }
+        }
+      }
+      try writer.finish()
+      try FileSystem.copyAuxiliaryModelFiles(from: source, to: temporary)
+    }
+  }
+}
+
+extension Tensor {
+  /// On the CPU, contiguous, in `dtype`; itself when it is that already.
+  func stored(as dtype: DType) throws -> Tensor {
+    self.dtype == dtype && device == .cpu && isContiguous ? self : try converted(to: dtype, on: .cpu)
+  }
+}

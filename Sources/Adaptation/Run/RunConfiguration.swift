@@ -1,0 +1,81 @@
+internal import Checkpoints
+public import Torch
+
+public enum TrainingMethod: String, Codable, Sendable, CaseIterable {
+  /// Lottery Ticket Adaptation: calibrate, extract, adapt.
+  case lota
+  /// Full fine-tuning: every parameter.
+  case fft
+}
+
+/// Everything that decides a run's result; written to the run directory as `config.yaml`.
+public struct RunConfiguration: Codable, Equatable, Sendable {
+  public var method = TrainingMethod.lota
+  /// Model directory.
+  public var model: String
+  /// Training rows.
+  public var data: String
+  /// nil: taken from the first row.
+  public var format: RowFormat?
+  /// In tokens.
+  public var maximumLength = TrainingData.defaultMaximumLength
+  public var overlength = TrainingData.defaultOverlengthPolicy
+  /// `cpu`, `cuda`, `cuda:N` or `mps`.
+  public var device = "cpu"
+  /// Type to compute in; nil: float32 on the CPU, the checkpoint's elsewhere.
+  public var dtype: String?
+  /// Fraction of the scoped weights that stays frozen.
+  public var sparsity = 0.9
+  public var calibration = Calibration.epochs(1)
+  /// A mask file to use instead of calibrating.
+  public var mask: String?
+  /// Settings of the phase that trains the result; calibration takes all but their length.
+  public var training = TrainingOptions()
+
+  public init(model: String, data: String) {
+    self.model = model
+    self.data = data
+  }
+
+  /// - Throws: ``TrainingError/invalidOption(name:value:expected:)``
+  public func validate() throws {
+    func require(_ condition: Bool, _ name: String, _ value: Any, _ expected: String) throws {
+      guard condition else { throw TrainingError.invalidOption(name: name, value: "\(value)", expected: expected) }
+    }
+    try require(sparsity >= 0 && sparsity < 1, "sparsity", sparsity, "at least 0 and below 1")
+    try require(maximumLength >= 2, "max-length", maximumLength, "at least 2")
+    switch calibration {
+    case .steps(let steps): try require(steps >= 0, "calibration-steps", steps, "at least 0")
+    case .epochs(let epochs):
+      try require(epochs > 0 && epochs.isFinite, "calibration-fraction", epochs, "a positive number")
+    }
+    try training.validate()
+    _ = try computeDevice()
+    _ = try computeType()
+  }
+
+  public func computeDevice() throws -> Device {
+    guard let device = Device(device) else {
+      throw TrainingError.invalidOption(name: "device", value: self.device, expected: "cpu, cuda, cuda:N or mps")
+    }
+    return device
+  }
+
+  public func computeType() throws -> DType? {
+    guard let dtype else { return nil }
+    guard let type = DType(configurationName: dtype), type.isFloatingPoint else {
+      throw TrainingError.invalidOption(name: "dtype", value: dtype, expected: "float32, bfloat16, float16 or float64")
+    }
+    return type
+  }
+
+  var calibrationOptions: TrainingOptions {
+    var options = training
+    switch calibration {
+    case .steps(let steps): options.length = .steps(steps)
+    case .epochs(let epochs): options.length = .epochs(epochs)
+    }
+    options.clipping = .perTensor
+    return options
+  }
+}

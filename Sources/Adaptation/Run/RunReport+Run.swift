@@ -1,0 +1,94 @@
+internal import Checkpoints
+internal import Tickets
+internal import Torch
+
+extension RunReport {
+  /// The report of a finished run: settings, curves, density, sizes, times and memory.
+  public init(_ outcome: RunOutcome, configuration: RunConfiguration, title: String) {
+    self.init(title: title)
+    self.configuration = configuration.settings
+    curves = Phase.allCases.compactMap { phase in
+      let records = outcome.records.filter { $0.phase == phase }
+      return records.isEmpty ? nil : Curve(name: phase.rawValue, records: records)
+    }
+    density = outcome.mask.map { Density($0) }
+    sizes = outcome.sizes
+    durations = outcome.seconds.map { part, seconds in
+      let tokens = outcome.records.filter { $0.phase.rawValue == part }.reduce(0) { $0 + $1.tokens }
+      return Duration(name: part, seconds: seconds, tokens: tokens > 0 ? tokens : nil)
+    }
+    peakMemoryBytes = Engine.peakMemoryInBytes
+  }
+}
+
+extension RunReport.Density {
+  /// A row a layer, a column a projection.
+  init(_ mask: Mask) {
+    let projections = TicketScope.Projection.allCases
+    var table: [Int: [TicketScope.Projection: Double]] = [:]
+    for entry in mask.entries {
+      guard let place = TicketScope.Weight(name: entry.name), entry.bits.count > 0 else { continue }
+      table[place.layer, default: [:]][place.projection] = Double(entry.bits.populationCount) / Double(entry.bits.count)
+    }
+    let layers = table.keys.sorted()
+    self.init(
+      columns: projections.map(\.shortName), rows: layers.map(String.init),
+      values: layers.map { layer in projections.map { table[layer]?[$0] } })
+  }
+}
+
+extension RunOutcome {
+  /// Bytes on disk of what the run is about.
+  public var sizes: [RunReport.Size] {
+    var sizes = [RunReport.Size(name: "base model", bytes: loaded.base.tensors.reduce(0) { $0 + $1.byteCount })]
+    if let mask {
+      let bytes = mask.entries.reduce(0) { $0 + BitMask.packedByteCount(for: $1.bits.count) }
+      sizes.append(RunReport.Size(name: "mask", bytes: bytes))
+    }
+    if let adapter { sizes.append(RunReport.Size(name: "adapter", bytes: adapter.byteCount)) }
+    return sizes
+  }
+}
+
+extension RunConfiguration {
+  /// Names and values as the report lists them.
+  var settings: [RunReport.Setting] {
+    var settings = [
+      RunReport.Setting(name: "method", value: method.rawValue), RunReport.Setting(name: "model", value: model),
+      RunReport.Setting(name: "data", value: data),
+    ]
+    if method == .lota {
+      settings.append(RunReport.Setting(name: "sparsity", value: "\(sparsity)"))
+      settings.append(RunReport.Setting(name: "calibration", value: mask ?? calibration.text))
+    }
+    return settings + training.settings
+  }
+}
+
+extension Calibration {
+  var text: String {
+    switch self {
+    case .steps(let steps): "\(steps) steps"
+    case .epochs(let epochs): "\(epochs) epochs"
+    }
+  }
+}
+
+extension TrainingOptions {
+  var settings: [RunReport.Setting] {
+    let lengthText =
+      switch length {
+      case .steps(let steps): "\(steps) steps"
+      case .epochs(let epochs): "\(epochs) epochs"
+      }
+    return [
+      RunReport.Setting(name: "length", value: lengthText),
+      RunReport.Setting(name: "batch size", value: "\(batchSize)"),
+      RunReport.Setting(name: "optimizer", value: optimizer.name),
+      RunReport.Setting(name: "learning rate", value: "\(learningRate)"),
+      RunReport.Setting(name: "warm-up", value: "\(warmupSteps) steps"),
+      RunReport.Setting(name: "gradient norm", value: maximumGradientNorm.map { "at most \($0), \(clipping.rawValue)" } ?? "not clipped"),
+      RunReport.Setting(name: "loss", value: loss.rawValue), RunReport.Setting(name: "seed", value: "\(seed)"),
+    ]
+  }
+}

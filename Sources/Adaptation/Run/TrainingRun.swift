@@ -1,0 +1,213 @@
+internal import Checkpoints
+internal import Decoder
+public import Tickets
+internal import Foundation
+internal import Torch
+internal import Yams
+
+/// What a run tells its observer.
+public enum RunEvent: Sendable {
+  case data(DataSummary)
+  case phaseBegan(Phase, steps: Int)
+  case step(StepReport)
+  case phaseEnded(Phase, seconds: Double)
+  /// Something a user should know, in one line.
+  case note(String)
+  case extracted(Mask, seconds: Double)
+}
+
+/// What a finished run leaves.
+public struct RunOutcome {
+  /// With the trained weights in memory.
+  public let loaded: LoadedModel
+  public let records: [MetricsRecord]
+  /// nil for full fine-tuning.
+  public let mask: Mask?
+  public let adapter: Adapter?
+  /// The trained model, for full fine-tuning.
+  public let modelPath: String?
+  /// Wall-clock seconds a part: `calibration`, `extraction`, `adaptation` or `training`, `writing`.
+  public let seconds: [(part: String, seconds: Double)]
+}
+
+/// One training run from a model directory and rows to an adapter (LoTA) or a model (full fine-tuning), in a run directory.
+public struct TrainingRun {
+  public let configuration: RunConfiguration
+  public let directory: RunDirectory
+  /// The model that is trained, in place.
+  public let loaded: LoadedModel
+  private let rows: [TokenizedRow]
+  private let observe: (RunEvent) -> Disposition
+
+  /// Reads the model and every row, and creates the run directory: whatever is wrong with them is said before training.
+  ///
+  /// - Throws: ``TrainingError``, ``TrainingDataError``, ``CheckpointError``, `TokenizerError`.
+  public init(
+    _ configuration: RunConfiguration, output: String, observe: @escaping (RunEvent) -> Disposition = { _ in .proceed }
+  ) throws {
+    try configuration.validate()
+    try RunDirectory.checkCreatable(output)
+    loaded = try LoadedModel(
+      directory: configuration.model, dtype: try configuration.computeType(), device: try configuration.computeDevice())
+    let data = try TrainingData.load(
+      path: configuration.data, format: configuration.format, encoder: loaded.tokenizer, chat: loaded.chatRenderer,
+      maximumLength: configuration.maximumLength, overlength: configuration.overlength)
+    rows = data.rows
+    self.configuration = configuration
+    self.observe = observe
+    directory = try RunDirectory(create: output, configuration: configuration)
+    _ = observe(.data(data.summary))
+  }
+
+  public func run() throws -> RunOutcome {
+    var recorder = try Recorder(directory, observe: observe)
+    switch configuration.method {
+    case .lota: return try adaptTicket(&recorder)
+    case .fft: return try fineTune(&recorder)
+    }
+  }
+
+  // MARK: - Lottery Ticket Adaptation
+
+  private func adaptTicket(_ recorder: inout Recorder) throws -> RunOutcome {
+    let fingerprint = try ModelFingerprint(loaded.base)
+    let mask = try ticket(fingerprint: fingerprint, &recorder)
+    try mask.write(to: directory.maskPath)
+    let sink = try TicketSink(configuration.training, mask: mask, model: loaded.model)
+    try recorder.train(.adaptation, options: configuration.training, rows: rows, model: loaded.model, sink: sink)
+    let adapter = try recorder.measure("writing") { try writeAdapter(mask: mask, fingerprint: fingerprint) }
+    return RunOutcome(
+      loaded: loaded, records: recorder.records, mask: mask, adapter: adapter, modelPath: nil, seconds: recorder.seconds)
+  }
+
+  /// The ticket, from a file, at random, or by calibration and extraction; the model holds base weights afterwards.
+  private func ticket(fingerprint: ModelFingerprint, _ recorder: inout Recorder) throws -> Mask {
+    let model = loaded.model
+    let names = TicketScope.scopedNames(of: model.parameters.map(\.name))
+    if let path = configuration.mask {
+      let mask = try Mask(path: path)
+      try mask.checkFits(shapes: model.shapes)
+      if let made = mask.baseFingerprint, made != fingerprint.value {
+        recorder.note("the mask was extracted from another base model; it is used as it is")
+      }
+      return mask
+    }
+    if case .steps(0) = configuration.calibration {
+      recorder.note("no calibration steps: the ticket is drawn at random")
+      let shapes = model.shapes.filter { names.contains($0.key) }
+      return try TicketSelection.random(
+        shapes: shapes, amount: .sparsity(configuration.sparsity), seed: configuration.training.seed,
+        baseFingerprint: fingerprint.value)
+    }
+    let (base, tuned) = try calibrated(names: names, &recorder)
+    let mask = try recorder.extract {
+      try TicketSelection.select(
+        base: base, tuned: tuned, names: names, amount: .sparsity(configuration.sparsity),
+        baseFingerprint: fingerprint.value)
+    }
+    try model.load(loaded.base)
+    return mask
+  }
+
+  /// Trains from the base, and returns the two sources whose difference ranks the weights.
+  private func calibrated(
+    names: [String], _ recorder: inout Recorder
+  ) throws -> (base: any WeightSource, tuned: any WeightSource) {
+    let options = configuration.calibrationOptions
+    if case .steps(1) = configuration.calibration {
+      recorder.note("one calibration step: weights are ranked by gradient magnitude, since a first step moves all alike")
+      let sink = GradientMagnitudes(scopedNames: names)
+      try recorder.train(.calibration, options: options, rows: rows, model: loaded.model, sink: sink)
+      return (ZeroWeights(like: loaded.base), sink.source())
+    }
+    let sink = DenseSink(options)
+    try recorder.train(.calibration, options: options, rows: rows, model: loaded.model, sink: sink)
+    return (loaded.base, LiveWeights(loaded.model))
+  }
+
+  private func writeAdapter(mask: Mask, fingerprint: ModelFingerprint) throws -> Adapter {
+    let provenance = Adapter.Provenance(method: "lota", training: trainingFacts)
+    return try Adapter.write(
+      to: directory.adapterPath, base: loaded.base, mask: mask, provenance: provenance, fingerprint: fingerprint
+    ) { tensor, indices in
+      guard let parameter = loaded.model.parameter(named: tensor.name) else {
+        throw CheckpointError.tensorNotFound(name: tensor.name, path: "the model in memory")
+      }
+      let values = try Tensor.empty([indices.count], tensor.dtype)
+      try values.gather(from: try parameter.value.stored(as: tensor.dtype), at: try Tensor.from(indices))
+      return try values.withBytes { Array($0) }
+    }
+  }
+
+  private var trainingFacts: [String: String] {
+    let training = configuration.training
+    return [
+      "optimizer": training.optimizer.name, "learning_rate": "\(training.learningRate)",
+      "batch_size": "\(training.batchSize)", "loss": training.loss.rawValue, "seed": "\(training.seed)",
+      "rows": "\(rows.count)",
+    ]
+  }
+
+  // MARK: - Full fine-tuning
+
+  private func fineTune(_ recorder: inout Recorder) throws -> RunOutcome {
+    let sink = DenseSink(configuration.training)
+    try recorder.train(.training, options: configuration.training, rows: rows, model: loaded.model, sink: sink)
+    try recorder.measure("writing") {
+      try loaded.model.write(to: directory.modelPath, like: loaded.base, from: loaded.directory)
+    }
+    return RunOutcome(
+      loaded: loaded, records: recorder.records, mask: nil, adapter: nil, modelPath: directory.modelPath,
+      seconds: recorder.seconds)
+  }
+}
+
+/// Trains phases while writing metrics, timing parts and telling the observer.
+private struct Recorder {
+  private let metrics: MetricsWriter
+  private let observe: (RunEvent) -> Disposition
+  private let clock = ContinuousClock()
+  private(set) var records: [MetricsRecord] = []
+  private(set) var seconds: [(part: String, seconds: Double)] = []
+
+  init(_ directory: RunDirectory, observe: @escaping (RunEvent) -> Disposition) throws {
+    metrics = try MetricsWriter(path: directory.metricsPath)
+    self.observe = observe
+  }
+
+  func note(_ text: String) { _ = observe(.note(text)) }
+
+  mutating func train(
+    _ phase: Phase, options: TrainingOptions, rows: [TokenizedRow], model: LanguageModel, sink: any TrainingSink
+  ) throws {
+    let loop = try TrainingPhase(phase, options: options, rows: rows)
+    _ = observe(.phaseBegan(phase, steps: loop.order.stepCount))
+    var finished: [MetricsRecord] = []
+    let elapsed = try clock.measure {
+      try loop.run(model, sink: sink) { report in
+        finished.append(report.record)
+        try metrics.write(report.record)
+        return observe(.step(report))
+      }
+    }
+    records += finished
+    seconds.append((phase.rawValue, elapsed / .seconds(1)))
+    _ = observe(.phaseEnded(phase, seconds: elapsed / .seconds(1)))
+  }
+
+  mutating func extract(_ body: () throws -> Mask) throws -> Mask {
+    let start = clock.now
+    let mask = try body()
+    let elapsed = (clock.now - start) / .seconds(1)
+    seconds.append(("extraction", elapsed))
+    _ = observe(.extracted(mask, seconds: elapsed))
+    return mask
+  }
+
+  mutating func measure<Result>(_ part: String, _ body: () throws -> Result) throws -> Result {
+    let start = clock.now
+    let result = try body()
+    seconds.append((part, (clock.now - start) / .seconds(1)))
+    return result
+  }
+}

@@ -1,0 +1,52 @@
+package import Decoder
+package import Torch
+
+/// Trains whole parameters inside the backward pass: full fine-tuning, and LoTA's calibration.
+///
+/// State a trained weight: the optimizer's moments; with several micro-batches also one gradient.
+package final class DenseSink: TrainingSink {
+  private let options: TrainingOptions
+  private let trains: (String) -> Bool
+  private var states: [String: OptimizerState] = [:]
+  private var accumulated: [String: Tensor] = [:]
+  private var rate = 0.0
+  private var microBatches = 1
+  private var microBatch = 0
+
+  /// - Parameter trains: whether the parameter of a name is trained; by default all are.
+  package init(_ options: TrainingOptions, trains: @escaping (String) -> Bool = { _ in true }) {
+    self.options = options
+    self.trains = trains
+  }
+
+  package func beginStep(rate: Double, microBatches: Int) {
+    self.rate = rate
+    self.microBatches = microBatches
+  }
+
+  package func beginMicroBatch(_ index: Int) { microBatch = index }
+
+  package func endStep() {}
+
+  package func needsGradient(of parameter: Parameter) -> Bool { trains(parameter.name) }
+
+  package func consume(_ gradient: Tensor, of parameter: Parameter) throws {
+    guard microBatches > 1 else { return try update(parameter, gradient) }
+    let total = try accumulated[parameter.name] ?? Tensor.empty(gradient.shape, gradient.dtype, on: gradient.device)
+    accumulated[parameter.name] = total
+    if microBatch == 0 { try total.copy(from: gradient) } else { try total.add(gradient) }
+    if microBatch == microBatches - 1 { try update(parameter, total) }
+  }
+
+  package var stateByteCount: Int {
+    states.values.reduce(0) { $0 + $1.byteCount } + accumulated.values.reduce(0) { $0 + $1.byteCount }
+  }
+
+  private func update(_ parameter: Parameter, _ gradient: Tensor) throws {
+    let squares = try gradient.sumOfSquares()
+    guard squares.isFinite else { throw TrainingError.gradientNotFinite(tensor: parameter.name) }
+    let scale = GradientClip.factor(sumOfSquares: squares, maximumNorm: options.maximumGradientNorm)
+    try states[parameter.name, default: OptimizerState(options.optimizer)]
+      .update(parameter.value, gradient: gradient, scale: scale, rate: rate)
+  }
+}

@@ -1,0 +1,32 @@
+package import Decoder
+package import Tickets
+package import Torch
+
+/// Keeps the scoped matrices' gradients of one step, to rank a ticket by gradient magnitude.
+///
+/// The first RMSprop step moves every weight by the same amount, so after a single step the task vector ranks nothing.
+package final class GradientMagnitudes: TrainingSink {
+  private var gradients: [String: Tensor] = [:]
+  private let names: Set<String>
+  private var microBatch = 0
+
+  package init(scopedNames: [String]) { names = Set(scopedNames) }
+
+  package func beginStep(rate: Double, microBatches: Int) { gradients.removeAll() }
+  package func beginMicroBatch(_ index: Int) { microBatch = index }
+  package func endStep() {}
+  package func needsGradient(of parameter: Parameter) -> Bool { names.contains(parameter.name) }
+
+  package func consume(_ gradient: Tensor, of parameter: Parameter) throws {
+    if let held = gradients[parameter.name] {
+      try held.add(gradient)
+    } else {
+      gradients[parameter.name] = try gradient.converted()
+    }
+  }
+
+  package var stateByteCount: Int { gradients.values.reduce(0) { $0 + $1.byteCount } }
+
+  /// The gradients as a source of magnitudes; its base is ``ZeroWeights``.
+  package func source() -> LiveWeights { LiveWeights(gradients) }
+}

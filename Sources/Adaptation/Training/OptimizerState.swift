@@ -1,0 +1,47 @@
+internal import Torch
+
+/// Moments of one tensor, and the update. Float32 (float64 for float64 weights), allocated on first use.
+struct OptimizerState {
+  private let settings: OptimizerSettings
+  private var mean: Tensor?
+  private var average: Tensor?
+  private var steps = 0
+
+  init(_ settings: OptimizerSettings) { self.settings = settings }
+
+  /// One step on `weight` with `scale * gradient`.
+  mutating func update(_ weight: Tensor, gradient: Tensor, scale: Double, rate: Double) throws {
+    steps += 1
+    switch settings {
+    case .rmsProp(let alpha, let epsilon):
+      let average = try moment(&average, like: weight)
+      try OptimizerKernels.rmsProp(
+        weight, gradient: gradient, average: average, scale: scale, rate: rate, alpha: alpha, epsilon: epsilon)
+    case .adamW(let beta1, let beta2, let epsilon, let weightDecay):
+      let mean = try moment(&mean, like: weight)
+      let average = try moment(&average, like: weight)
+      try OptimizerKernels.adamW(
+        weight, gradient: gradient, mean: mean, average: average, scale: scale, rate: rate, beta1: beta1, beta2: beta2,
+        epsilon: epsilon, weightDecay: weightDecay, step: steps)
+    case .sgd:
+      try OptimizerKernels.sgd(weight, gradient: gradient, scale: scale, rate: rate)
+    }
+  }
+
+  var byteCount: Int { (mean?.byteCount ?? 0) + (average?.byteCount ?? 0) }
+
+  private func moment(_ held: inout Tensor?, like weight: Tensor) throws -> Tensor {
+    if let held { return held }
+    let fresh = try Tensor.zeros(weight.shape, weight.dtype == .float64 ? .float64 : .float32, on: weight.device)
+    held = fresh
+    return fresh
+  }
+}
+
+/// The factor that brings a gradient's norm down to the limit, as PyTorch's `clip_grad_norm_` computes it.
+enum GradientClip {
+  static func factor(sumOfSquares: Double, maximumNorm: Double?) -> Double {
+    guard let maximumNorm else { return 1 }
+    return min(1, maximumNorm / (sumOfSquares.squareRoot() + 1e-6))
+  }
+}

@@ -1,0 +1,90 @@
+package import Decoder
+package import Tickets
+package import Torch
+
+/// Trains a ticket's weights and nothing else: sparse adaptation (paper, section 3).
+///
+/// Of each matrix's gradient only the ticket's entries are gathered, clipped and applied; every other weight stays bit
+/// for bit what it was. State a trained weight: index (int32), value and gradient (float32), the optimizer's moments.
+/// The float32 value is the master copy when the model computes in half precision, so that small updates are not lost.
+package final class TicketSink: TrainingSink {
+  private final class Entry {
+    let parameter: Parameter
+    let index: Tensor
+    let values: Tensor
+    let gradient: Tensor
+    var state: OptimizerState
+
+    init(_ parameter: Parameter, indices: [Int32], optimizer: OptimizerSettings) throws {
+      self.parameter = parameter
+      let device = parameter.value.device
+      let wide: DType = parameter.value.dtype == .float64 ? .float64 : .float32
+      index = try Tensor.from(indices, on: device)
+      values = try Tensor.empty([indices.count], wide, on: device)
+      gradient = try Tensor.empty([indices.count], wide, on: device)
+      state = OptimizerState(optimizer)
+      try values.gather(from: parameter.value, at: index)
+    }
+
+    func apply(scale: Double, rate: Double) throws {
+      try state.update(values, gradient: gradient, scale: scale, rate: rate)
+      try parameter.value.scatter(values, at: index)
+    }
+
+    var byteCount: Int { index.byteCount + values.byteCount + gradient.byteCount + state.byteCount }
+  }
+
+  private let options: TrainingOptions
+  private var entries: [String: Entry] = [:]
+  private var rate = 0.0
+  private var microBatches = 1
+  private var microBatch = 0
+  private var sumOfSquares = 0.0
+
+  /// - Throws: ``TrainingError/ticketIsEmpty``; `TicketsError` when the mask does not fit the model.
+  package init(_ options: TrainingOptions, mask: Mask, model: LanguageModel) throws {
+    self.options = options
+    try mask.checkFits(shapes: model.shapes)
+    for entry in mask.entries where entry.bits.populationCount > 0 {
+      guard entry.bits.count <= Int(Int32.max) else {
+        throw TicketsError.tensorTooLarge(tensor: entry.name, elements: entry.bits.count, limit: Int(Int32.max))
+      }
+      guard let parameter = model.parameter(named: entry.name) else { continue }
+      entries[entry.name] = try Entry(parameter, indices: entry.bits.int32Indices, optimizer: options.optimizer)
+    }
+    guard !entries.isEmpty else { throw TrainingError.ticketIsEmpty }
+  }
+
+  package func beginStep(rate: Double, microBatches: Int) {
+    self.rate = rate
+    self.microBatches = microBatches
+    sumOfSquares = 0
+  }
+
+  package func beginMicroBatch(_ index: Int) { microBatch = index }
+
+  package func needsGradient(of parameter: Parameter) -> Bool { entries[parameter.name] != nil }
+
+  package func consume(_ gradient: Tensor, of parameter: Parameter) throws {
+    guard let entry = entries[parameter.name] else { return }
+    try entry.gradient.gather(from: gradient, at: entry.index, accumulating: microBatch > 0)
+    guard microBatch == microBatches - 1 else { return }
+    let squares = try entry.gradient.sumOfSquares()
+    guard squares.isFinite else { throw TrainingError.gradientNotFinite(tensor: parameter.name) }
+    switch options.clipping {
+    case .perTensor:
+      let scale = GradientClip.factor(sumOfSquares: squares, maximumNorm: options.maximumGradientNorm)
+      try entry.apply(scale: scale, rate: rate)
+    case .global:
+      sumOfSquares += squares
+    }
+  }
+
+  package func endStep() throws {
+    guard options.clipping == .global else { return }
+    let scale = GradientClip.factor(sumOfSquares: sumOfSquares, maximumNorm: options.maximumGradientNorm)
+    for entry in entries.values { try entry.apply(scale: scale, rate: rate) }
+  }
+
+  package var stateByteCount: Int { entries.values.reduce(0) { $0 + $1.byteCount } }
+}

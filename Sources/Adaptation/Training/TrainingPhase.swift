@@ -1,0 +1,81 @@
+internal import Checkpoints
+internal import Decoder
+internal import Torch
+internal import Foundation
+
+/// One finished step.
+public struct StepReport: Equatable, Sendable {
+  public let record: MetricsRecord
+  public let stepCount: Int
+}
+
+/// What the observer of a run wants next.
+public enum Disposition: Sendable { case proceed, stop }
+
+/// Runs the steps of one phase: the same loop for every method, which is what the sink makes it.
+struct TrainingPhase {
+  let phase: Phase
+  let options: TrainingOptions
+  let rows: [TokenizedRow]
+  let order: BatchOrder
+
+  init(_ phase: Phase, options: TrainingOptions, rows: [TokenizedRow]) throws {
+    try options.validate()
+    self.phase = phase
+    self.options = options
+    self.rows = rows
+    let length: BatchOrder.Length =
+      switch options.length {
+      case .steps(let steps): .steps(steps)
+      case .epochs(let epochs): .epochs(epochs)
+      }
+    order = BatchOrder(
+      rowCount: rows.count, batchSize: options.batchSize, seed: options.seed, shuffles: options.shuffles, length: length)
+  }
+
+  /// - Parameter observe: called after every step.
+  /// - Throws: ``TrainingError/stopped(phase:step:)`` when the observer says so.
+  func run(_ model: LanguageModel, sink: any TrainingSink, observe: (StepReport) throws -> Disposition) throws {
+    for step in 0..<order.stepCount {
+      let report = try train(step, model, sink)
+      guard try observe(report) == .proceed else { throw TrainingError.stopped(phase: phase, step: report.record.step) }
+    }
+  }
+
+  private func train(_ step: Int, _ model: LanguageModel, _ sink: any TrainingSink) throws -> StepReport {
+    let clock = ContinuousClock()
+    let start = clock.now
+    let chosen = order.rows(step: step).map { rows[$0] }
+    let batches = MicroBatches(chosen, maximumTokens: options.microBatchTokens)
+    let divisor = options.loss == .sequenceSum ? batches.sequenceCount : batches.labelCount
+    let rate = options.rate(step: step)
+    sink.beginStep(rate: rate, microBatches: batches.batches.count)
+    var total = 0.0
+    for (index, batch) in batches.batches.enumerated() {
+      sink.beginMicroBatch(index)
+      let losses = try model.backward(
+        try batch.sequences(for: model), labels: try batch.labels(for: model), scale: 1 / Double(divisor), sink: sink)
+      total += try losses.sum()
+    }
+    guard total.isFinite else {
+      throw TrainingError.lossNotFinite(phase: phase, step: step + 1, rows: chosen.map(\.number))
+    }
+    try sink.endStep()
+    let record = MetricsRecord(
+      phase: phase, step: step + 1, loss: total / Double(divisor), tokenLoss: total / Double(batches.labelCount),
+      tokens: batches.tokenCount, labels: batches.labelCount, seconds: (clock.now - start) / .seconds(1),
+      learningRate: rate)
+    return StepReport(record: record, stepCount: order.stepCount)
+  }
+}
+
+extension PackedBatch {
+  func sequences(for model: LanguageModel) throws -> PackedSequences {
+    try PackedSequences(
+      tokens: tokens, offsets: offsets, vocabularySize: model.configuration.vocabularySize, device: model.device)
+  }
+
+  func labels(for model: LanguageModel) throws -> Labels {
+    try Labels(rows: labelRows, targets: labelTargets, device: model.device)
+  }
+}

@@ -1,0 +1,125 @@
+import Adaptation
+import ArgumentParser
+import Checkpoints
+import Tickets
+
+struct MaskCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "mask", abstract: "Extract, inspect and combine masks.",
+    subcommands: [Extract.self, Random.self, Inspect.self, Overlap.self, Complement.self, Union.self])
+
+  struct Extract: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "The weights that a fine-tune changed most, ranked over the whole model.",
+      discussion: "Example: lota mask extract --base models/smollm2 --tuned runs/calibration/model --out sql.mask")
+
+    @Option(help: ArgumentHelp("Base model directory.", valueName: "dir")) var base: String
+    @Option(help: ArgumentHelp("Fine-tuned model directory.", valueName: "dir")) var tuned: String
+    @Option(help: "Fraction of the scoped weights that stays frozen, in [0, 1).") var sparsity = 0.9
+    @Option(help: ArgumentHelp("Mask file to write.", valueName: "file")) var out: String
+    @Option(help: ArgumentHelp("Mask of weights that may not be selected; may be repeated.", valueName: "file"))
+    var exclude: [String] = []
+    @Flag(help: "When too few weights changed, fill up with unchanged ones in canonical order.") var fill = false
+
+    func run() throws {
+      let base = try Checkpoint(directory: base)
+      let tuned = try Checkpoint(directory: tuned)
+      let names = TicketScope.scopedNames(of: base.tensors.map(\.name))
+      guard !names.isEmpty else { throw TicketsError.noScopedWeights(found: base.tensors.count) }
+      let excluded = try exclude.map { try Mask(path: $0) }
+      let mask = try TicketSelection.select(
+        base: base, tuned: tuned, names: names, amount: .sparsity(sparsity),
+        excluding: try excluded.dropFirst().reduce(excluded.first) { try $0?.union($1) },
+        unchanged: fill ? .fillInOrder : .refuse, baseFingerprint: try ModelFingerprint(base).value)
+      try mask.write(to: out)
+      Output.result("\(out): \(mask.keptCount) of \(mask.scopedCount) weights")
+    }
+  }
+
+  struct Random: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "A ticket drawn at random.",
+      discussion: "Example: lota mask random --model models/smollm2 --sparsity 0.9 --seed 1 --out random.mask")
+
+    @Option(help: ArgumentHelp("Model directory.", valueName: "dir")) var model: String
+    @Option(help: "Fraction of the scoped weights that stays frozen, in [0, 1).") var sparsity = 0.9
+    @Option(help: "Seed of the draw.") var seed: UInt64 = 0
+    @Option(help: ArgumentHelp("Mask file to write.", valueName: "file")) var out: String
+
+    func run() throws {
+      let model = try Checkpoint(directory: model)
+      let names = TicketScope.scopedNames(of: model.tensors.map(\.name))
+      guard !names.isEmpty else { throw TicketsError.noScopedWeights(found: model.tensors.count) }
+      var shapes: [String: [Int]] = [:]
+      for name in names { shapes[name] = try model.shape(of: name) }
+      let mask = try TicketSelection.random(
+        shapes: shapes, amount: .sparsity(sparsity), seed: seed, baseFingerprint: try ModelFingerprint(model).value)
+      try mask.write(to: out)
+      Output.result("\(out): \(mask.keptCount) of \(mask.scopedCount) weights")
+    }
+  }
+
+  struct Inspect: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Density of a mask by layer and projection.", discussion: "Example: lota mask inspect sql.mask")
+
+    @Argument(help: "Mask file.") var file: String
+    @Flag(help: "Print one JSON object.") var json = false
+
+    func run() throws {
+      let mask = try Mask(path: file)
+      let figures = MaskFigures(mask)
+      if json { try Output.json(figures) } else { Output.result(figures.text) }
+    }
+  }
+
+  struct Overlap: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "How far two masks agree.", discussion: "Example: lota mask overlap sql.mask math.mask")
+
+    @Argument(help: "First mask file.") var first: String
+    @Argument(help: "Second mask file.") var second: String
+    @Flag(help: "Print one JSON object.") var json = false
+
+    func run() throws {
+      let overlap = try Mask(path: first).overlap(with: Mask(path: second))
+      let figures = OverlapFigures(overlap)
+      if json { try Output.json(figures) } else { Output.result(figures.text) }
+    }
+  }
+
+  struct Complement: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "The scoped weights that are not in a mask.",
+      discussion: "Example: lota mask complement sql.mask --out rest.mask")
+
+    @Argument(help: "Mask file.") var file: String
+    @Option(help: ArgumentHelp("Mask file to write.", valueName: "file")) var out: String
+
+    func run() throws {
+      let mask = try Mask(path: file).complement()
+      try mask.write(to: out)
+      Output.result("\(out): \(mask.keptCount) of \(mask.scopedCount) weights")
+    }
+  }
+
+  struct Union: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "The weights that are in any of several masks.",
+      discussion: "Example: lota mask union sql.mask math.mask --out both.mask")
+
+    @Argument(help: "Two mask files or more.") var files: [String]
+    @Option(help: ArgumentHelp("Mask file to write.", valueName: "file")) var out: String
+
+    func validate() throws {
+      guard files.count >= 2 else { throw ValidationError("give at least two mask files") }
+    }
+
+    func run() throws {
+      var union = try Mask(path: files[0])
+      for file in files.dropFirst() { union = try union.union(Mask(path: file)) }
+      try union.write(to: out)
+      Output.result("\(out): \(union.keptCount) of \(union.scopedCount) weights")
+    }
+  }
+}

@@ -1,0 +1,24 @@
+import ArgumentParser
+import Torch
+
+@main
+struct Lota: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "lota",
+    abstract: "Lottery Ticket Adaptation for large language models.",
+    discussion: """
+      Finds the few weights a task needs, trains only those, and stores them as a small adapter.
+
+      Start with: lota quickstart
+      """,
+    version: "0.1.0",
+    subcommands: [
+      Quickstart.self, Import.self, Generate.self, Score.self, Train.self, Calibrate.self, MaskCommand.self,
+      AdapterCommand.self, Doctor.self,
+    ])
+
+  static func main() {
+    Engine.keepFreedMemory()
+    main(nil)
+  }
+}

@@ -1,0 +1,56 @@
+import Foundation
+
+/// Where commands write: results to standard output, progress and notes to standard error.
+enum Output {
+  static func result(_ text: String) { write(text + "\n", to: .standardOutput) }
+
+  static func note(_ text: String) {
+    clearLine()
+    write(text + "\n", to: .standardError)
+  }
+
+  /// One object on one line, keys sorted.
+  static func json(_ value: some Encodable) throws {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+    result(String(decoding: try encoder.encode(value), as: UTF8.self))
+  }
+
+  static func raw(_ text: String) { write(text, to: .standardOutput) }
+
+  /// Replaces the current line on a terminal; elsewhere writes nothing.
+  static func progress(_ text: String) {
+    guard isTerminal else { return }
+    write("\r\u{1B}[2K" + text, to: .standardError)
+  }
+
+  static func clearLine() { if isTerminal { write("\r\u{1B}[2K", to: .standardError) } }
+
+  static let isTerminal = isatty(2) == 1
+
+  private static func write(_ text: String, to handle: FileHandle) { try? handle.write(contentsOf: Data(text.utf8)) }
+}
+
+enum Format {
+  /// `1.23 GB`, in powers of 1000.
+  static func bytes(_ count: Int) -> String {
+    let units = ["B", "kB", "MB", "GB", "TB"]
+    var value = Double(count)
+    var unit = 0
+    while value >= 1000, unit < units.count - 1 {
+      value /= 1000
+      unit += 1
+    }
+    return unit == 0 ? "\(count) B" : String(format: "%.2f %@", value, units[unit])
+  }
+
+  /// `12.3 s`, `4 min 5 s`, `2 h 3 min`.
+  static func seconds(_ value: Double) -> String {
+    if value < 60 { return String(format: "%.1f s", value) }
+    let whole = Int(value.rounded())
+    if whole < 3600 { return "\(whole / 60) min \(whole % 60) s" }
+    return "\(whole / 3600) h \(whole % 3600 / 60) min"
+  }
+
+  static func percent(_ fraction: Double, digits: Int = 1) -> String { String(format: "%.\(digits)f %%", 100 * fraction) }
+}

@@ -1,0 +1,47 @@
+import Adaptation
+import Tickets
+import Torch
+
+/// What `train` reports at its end; also writes the run's report.html.
+struct RunSummary: Encodable {
+  let run: String
+  let adapter: String?
+  let model: String?
+  let report: String
+  let trained: Int?
+  let scoped: Int?
+  let finalLoss: Double?
+  let seconds: [String: Double]
+  let tokensPerSecond: [String: Double]
+  let peakMemoryBytes: Int
+
+  init(_ outcome: RunOutcome, run: TrainingRun) throws {
+    self.run = run.directory.path
+    adapter = outcome.adapter?.path
+    model = outcome.modelPath
+    report = run.directory.reportPath
+    trained = outcome.mask?.keptCount
+    scoped = outcome.mask?.scopedCount
+    finalLoss = outcome.records.last?.loss
+    seconds = Dictionary(uniqueKeysWithValues: outcome.seconds.map { ($0.part, $0.seconds) })
+    var speeds: [String: Double] = [:]
+    for phase in Phase.allCases {
+      let records = outcome.records.filter { $0.phase == phase }
+      let time = records.reduce(0) { $0 + $1.seconds }
+      if time > 0 { speeds[phase.rawValue] = Double(records.reduce(0) { $0 + $1.tokens }) / time }
+    }
+    tokensPerSecond = speeds
+    peakMemoryBytes = Engine.peakMemoryInBytes
+    try RunReport(outcome, configuration: run.configuration, title: "Run \(run.directory.path)").write(to: report)
+  }
+
+  var text: String {
+    var lines: [String] = []
+    if let adapter { lines.append("adapter  \(adapter)") }
+    if let model { lines.append("model    \(model)") }
+    lines.append("report   \(report)")
+    if let trained, let scoped { lines.append("trained  \(trained) of \(scoped) scoped weights") }
+    lines.append("memory   \(Format.bytes(peakMemoryBytes)) at the peak")
+    return lines.joined(separator: "\n")
+  }
+}
