@@ -8,11 +8,12 @@ FAMILY/tokenizer.json and FAMILY/cases.json:
     {"tokenizers": version, "ids": [[...], ...], "special": [[...], ...], "decoded": [text or null, ...],
      "skipped": [text or null, ...]}
 
-one entry per text of texts.json; `special` is the ids with special tokens, as prefix and suffix lengths are small;
-`decoded` is null where decoding gives the text back, `skipped` (special tokens left out) where it equals the decoded text.
+one entry per text of texts.json. `special` holds what special tokens add before and after; `decoded` is null where
+decoding gives the text back, `skipped` (special tokens left out) where it equals the decoded text.
 normalization.json holds texts with their four normalization forms (null where nothing changes).
 """
 
+import collections
 import json
 import os
 import random
@@ -111,8 +112,13 @@ def sentencepiece(normalizer, pre_tokenizer, decoder, byte_fallback=True, fuse_u
         tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(replacement="▁", prepend_scheme="always")
         special = ["<unk>", "<s>", "</s>"]
         fallback = [f"<0x{byte:02X}>" for byte in range(256)] if byte_fallback else []
+        # The trainer breaks ties among rare characters at random; choose the alphabet here.
+        normal = [normalizer.normalize_str(row) if normalizer else row for row in corpus]
+        counts = collections.Counter("".join(normal).replace(" ", "▁"))
+        alphabet = sorted(counts, key=lambda character: (-counts[character], character))[:90]
         tokenizer.train_from_iterator(corpus, trainers.BpeTrainer(
-            vocab_size=900, show_progress=False, special_tokens=special + fallback, limit_alphabet=90))
+            vocab_size=900, show_progress=False, special_tokens=special + fallback, limit_alphabet=90,
+            initial_alphabet=alphabet))
         state = json.loads(tokenizer.to_str())
         state["added_tokens"] = [token for token in state["added_tokens"] if token["content"] in special]
         state["pre_tokenizer"] = None
@@ -196,13 +202,14 @@ def main(out):
             cases["skipped"].append(None if skipped == decoded else skipped)
         save(cases, f"{out}/{name}/cases.json")
     forms = {name: getattr(normalizers, name)() for name in ["NFC", "NFD", "NFKC", "NFKD"]}
-    marks = [0x300, 0x301, 0x308, 0x323, 0x327, 0x345, 0x5B0, 0x5B9, 0x64B, 0x651, 0x93C, 0x9BE, 0xDCF, 0xE38, 0xF71, 0xF74,
-             0x1161, 0x11A8, 0x302A, 0x3099, 0x1D165, 0x1E130, 0x8D3]
+    marks = [0x300, 0x301, 0x308, 0x323, 0x327, 0x345, 0x5B0, 0x5B9, 0x64B, 0x651, 0x93C, 0x9BE, 0xDCF, 0xE38, 0xF71,
+             0xF74, 0x1161, 0x11A8, 0x302A, 0x3099, 0x1D165, 0x1E130, 0x8D3]
     bases = [0x41, 0x65, 0x6F, 0x3B1, 0x627, 0x928, 0x9C7, 0xDD9, 0xF40, 0x1100, 0xAC00, 0x304B, 0xFB01, 0xF900, 0x2126,
              0x1E69, 0x11935, 0x32FF, 0x1D15E, 0x212B, 0x0344, 0x0F73]
     samples = list(FRAGMENTS)
     for _ in range(150):
-        samples.append("".join(chr(rng.choice(marks if rng.random() < 0.6 else bases)) for _ in range(rng.randrange(2, 16))))
+        scalars = [rng.choice(marks if rng.random() < 0.6 else bases) for _ in range(rng.randrange(2, 16))]
+        samples.append("".join(map(chr, scalars)))
     results = [[form.normalize_str(sample) for form in forms.values()] for sample in samples]
     save([
         {"text": sample, "forms": [None if form == sample else form for form in row]}

@@ -1,5 +1,5 @@
-/// Decodes ids as they come. The texts it returns, joined, are what ``Tokenizer/decode(_:skipSpecialTokens:)`` gives for all
-/// ids at once.
+/// Decodes ids as they come. The texts it returns, joined, are what ``Tokenizer/decode(_:skipSpecialTokens:)`` gives
+/// for all ids at once.
 ///
 /// It returns complete characters only, and holds back what later ids may change: the end of a character, and with byte
 /// fallback a run of byte tokens, which is text only if all of it is.

@@ -33,8 +33,8 @@ struct TokenizerParts {
     if let node = root.optional("post_processor") { postProcessor = try PostProcessor(node) }
   }
 
-  /// In the reference's order: the tokens of `tokenizer.json`, those of the configuration, then special tokens named only
-  /// by their role. A token the vocabulary knows keeps its id, others are counted on from the vocabulary's size.
+  /// In the reference's order: the tokens of `tokenizer.json`, those of the configuration, then special tokens named
+  /// only by their role. A token the vocabulary knows keeps its id, others are counted on from the vocabulary's size.
   private mutating func addTokens(_ root: JSONNode) throws {
     for node in try root.optional("added_tokens")?.elements() ?? [] {
       try add(try AddedToken(node), declaredID: try node.required("id").integer(), file: file)

@@ -2,8 +2,8 @@ internal import Synchronization
 
 /// Text to token ids and back, as the `tokenizers` library does it for the same files.
 ///
-/// Loads byte-level BPE (GPT-2, SmolLM2, Llama 3, Qwen 2) and SentencePiece-style BPE with byte fallback (Llama 2, Mistral).
-/// Safe to share between threads.
+/// Loads byte-level BPE (GPT-2, SmolLM2, Llama 3, Qwen 2) and SentencePiece-style BPE with byte fallback (Llama 2,
+/// Mistral). Safe to share between threads.
 public final class Tokenizer: Sendable {
   let model: BPEModel
   let added: AddedTokens

@@ -2,8 +2,8 @@ internal import Foundation
 
 /// What stands beside `tokenizer.json`: `tokenizer_config.json`, and in older directories `special_tokens_map.json`.
 ///
-/// As in transformers 5, `add_bos_token` and `add_eos_token` do not count: the post-processor of `tokenizer.json` does. Nor
-/// does `clean_up_tokenization_spaces`, which it ignores for byte-pair encodings.
+/// As in transformers 5, `add_bos_token` and `add_eos_token` do not count: the post-processor of `tokenizer.json`
+/// does. Nor does `clean_up_tokenization_spaces`, which it ignores for byte-pair encodings.
 struct TokenizerConfiguration {
   /// The roles of special tokens, by their names in the files.
   static let roles = ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"]

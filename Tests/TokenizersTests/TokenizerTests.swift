@@ -62,7 +62,8 @@ import Tokenizers
       """
     let added = #"[{"id":6,"content":"<s>","special":false,"normalized":false}]"#
     let processor = """
-      {"type":"TemplateProcessing","single":[{"SpecialToken":{"id":"<s>","type_id":0}},{"Sequence":{"id":"A","type_id":0}}],
+      {"type":"TemplateProcessing","single":[{"SpecialToken":{"id":"<s>","type_id":0}},
+      {"Sequence":{"id":"A","type_id":0}}],
       "pair":[],"special_tokens":{"<s>":{"id":"<s>","ids":[6],"tokens":["<s>"]}}}
       """
     let files = try TokenizerFiles([

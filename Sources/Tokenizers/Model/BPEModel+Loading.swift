@@ -1,5 +1,6 @@
 extension BPEModel {
-  /// - Parameter takesBytes: the pre-tokenizer ends with the byte-level alphabet. Words then come as plain bytes when the
+  /// - Parameter takesBytes: the pre-tokenizer ends with the byte-level alphabet. Words then come as plain bytes when
+  /// the
   ///   vocabulary holds all 256 of its characters, which ``takesPlainBytes`` tells.
   init(_ node: JSONNode, takesBytes: Bool) throws {
     try Self.check(node)

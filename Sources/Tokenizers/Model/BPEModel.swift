@@ -83,7 +83,8 @@ struct BPEModel: Sendable {
 
   /// One symbol a character; a character outside the vocabulary gives its bytes' tokens, or the unknown token.
   ///
-  /// The order follows the reference: fallback bytes do not end a run of unknown characters, they come before its token.
+  /// The order follows the reference: fallback bytes do not end a run of unknown characters, they come before its
+  /// token.
   private func appendCharacters(of word: UnsafeBufferPointer<UInt8>, to symbols: inout [UInt32]) {
     var position = 0
     var pendingUnknown: UInt32?

@@ -48,8 +48,8 @@ struct Vocabulary: Sendable {
 
   func token(_ id: Int) -> [UInt8]? { tokens.indices.contains(id) ? tokens[id] : nil }
 
-  /// The ids of the tokens by the bytes that the byte-level alphabet writes as them; tokens with other characters, which
-  /// byte-level text never holds, are left out.
+  /// The ids of the tokens by the bytes that the byte-level alphabet writes as them; tokens with other characters,
+  /// which byte-level text never holds, are left out.
   func byteLevelTable() -> ByteTable {
     var raw = ByteTable(minimumCapacity: count)
     for (id, token) in tokens.enumerated() {

@@ -45,8 +45,8 @@ struct TokenFragment: Equatable, Sendable {
   var ends: Bool
 }
 
-/// One decoder step in progress. Steps hold back what later tokens may still change, so that decoding piece by piece and
-/// decoding at once are the same thing.
+/// One decoder step in progress. Steps hold back what later tokens may still change, so that decoding piece by piece
+/// and decoding at once are the same thing.
 struct DecoderStage: Sendable {
   private let decoder: TokenDecoder
   /// Bytes received but not passed on.

@@ -1,8 +1,8 @@
 /// What regular expressions and pre-tokenizers ask about a scalar, in one byte: the general category in the low five
 /// bits, and flags.
 ///
-/// The categories are those of Unicode 16, which the reference's regular expressions use: scalars assigned later count as
-/// unassigned, whatever the version of the standard library's tables.
+/// The categories are those of Unicode 16, which the reference's regular expressions use: scalars assigned later
+/// count as unassigned, whatever the version of the standard library's tables.
 struct ScalarClass: Equatable {
   let rawValue: UInt8
 
