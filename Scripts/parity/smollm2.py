@@ -8,7 +8,9 @@ ROWS.jsonl holds {"prompt", "completion"} or {"question", "answer"} rows; its fi
 are compared (a few built-in rows otherwise). Needs torch, transformers and safetensors; the file has about 800 MB.
 
     prompts, promptOffsets, logits [M, V], continuations [P, 64], leads [P, 64] (best logit over the second)
-    tokens, offsets, labelRows, labelTargets, losses [L], gradient.<parameter> of the mean over sequences of summed losses
+    tokens, offsets, labelRows, labelTargets, losses [L], gradient.<parameter> of the mean over sequences of summed losses,
+    both computed in float64: in float32, this model's gradients carry rounding of up to 1e-3 of their largest entry. How
+    far PyTorch's own float32 gradients lie from these stands in the metadata, as a yardstick.
 """
 
 import json
@@ -18,6 +20,7 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers.models.llama import modeling_llama
 
 PROMPTS = [
     "def fibonacci(n):\n    \"\"\"Return the n-th Fibonacci number.\"\"\"\n    if n < 2:\n",
@@ -69,6 +72,27 @@ def read_rows(path):
             for row in rows]
 
 
+def encode(tokenizer, row):
+    """Length of the prompt, and all ids."""
+    prompt = tokenizer(row["prompt"], add_special_tokens=False)["input_ids"]
+    return len(prompt), prompt + tokenizer(row["completion"], add_special_tokens=False)["input_ids"] + [tokenizer.eos_token_id]
+
+
+def norm_in_input_type(self, x):
+    """As transformers', which computes in float32 whatever the input."""
+    return self.weight * (x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + self.variance_epsilon))
+
+
+def backward(model, rows):
+    losses = []
+    for prompt_length, ids in rows:
+        logits = model(torch.tensor([ids])).logits[0]
+        loss = F.cross_entropy(logits[prompt_length - 1:-1], torch.tensor(ids[prompt_length:]), reduction="none")
+        (loss.sum() / len(rows)).backward()
+        losses.append(loss.detach())
+    return torch.cat(losses)
+
+
 def main(directory, out, rows_path=None):
     tokenizer = AutoTokenizer.from_pretrained(directory)
     model = AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32, attn_implementation="eager").eval()
@@ -83,26 +107,32 @@ def main(directory, out, rows_path=None):
     goldens["continuations"] = torch.tensor([tokens for _, tokens, _ in results], dtype=torch.int32)
     goldens["leads"] = torch.tensor([leads for _, _, leads in results])
 
-    tokens, offsets, label_rows, targets, losses = [], [0], [], [], []
-    rows = read_rows(rows_path)
-    for row in rows:
-        prompt = tokenizer(row["prompt"], add_special_tokens=False)["input_ids"]
-        ids = prompt + tokenizer(row["completion"], add_special_tokens=False)["input_ids"] + [tokenizer.eos_token_id]
-        logits = model(torch.tensor([ids])).logits[0]
-        loss = F.cross_entropy(logits[len(prompt) - 1:-1], torch.tensor(ids[len(prompt):]), reduction="none")
-        (loss.sum() / len(rows)).backward()
-        label_rows += range(len(tokens) + len(prompt) - 1, len(tokens) + len(ids) - 1)
-        targets += ids[len(prompt):]
-        tokens += ids
-        offsets.append(len(tokens))
-        losses.append(loss.detach())
-    for name, values in (("tokens", tokens), ("offsets", offsets), ("labelRows", label_rows), ("labelTargets", targets)):
+    rows = [encode(tokenizer, row) for row in read_rows(rows_path)]
+    starts = [0]
+    for _, ids in rows:
+        starts.append(starts[-1] + len(ids))
+    targets = [token for prompt_length, ids in rows for token in ids[prompt_length:]]
+    label_rows = [start + place for start, (prompt_length, ids) in zip(starts, rows)
+                  for place in range(prompt_length - 1, len(ids) - 1)]
+    tokens = [token for _, ids in rows for token in ids]
+    for name, values in (("tokens", tokens), ("offsets", starts), ("labelRows", label_rows), ("labelTargets", targets)):
         goldens[name] = torch.tensor(values, dtype=torch.int32)
-    goldens["losses"] = torch.cat(losses)
-    for name, parameter in model.named_parameters():
-        goldens["gradient." + name] = parameter.grad
-    save_file({key: value.contiguous() for key, value in goldens.items()}, out, metadata={"scale": str(1 / len(rows))})
-    print(f"{len(prompts)} prompts, smallest lead {goldens['leads'].min():.2e}; batch of {len(tokens)} tokens, {len(targets)} labels")
+
+    backward(model, rows)
+    rounded = {name: parameter.grad for name, parameter in model.named_parameters()}
+    exact = AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float64, attn_implementation="eager").eval()
+    modeling_llama.LlamaRMSNorm.forward = norm_in_input_type
+    goldens["losses"] = backward(exact, rows).float()
+    maximum, norm = 0.0, 0.0
+    for name, parameter in exact.named_parameters():
+        difference = rounded[name].double() - parameter.grad
+        maximum = max(maximum, (difference.abs().max() / parameter.grad.abs().max()).item())
+        norm = max(norm, (difference.norm() / parameter.grad.norm()).item())
+        goldens["gradient." + name] = parameter.grad.float()
+    save_file({key: value.contiguous() for key, value in goldens.items()}, out,
+              metadata={"scale": str(1 / len(rows)), "float32Maximum": str(maximum), "float32Norm": str(norm)})
+    print(f"{len(prompts)} prompts, smallest lead {goldens['leads'].min():.2e}; batch of {len(tokens)} tokens, {len(targets)} labels; "
+          f"PyTorch's float32 gradients differ from float64 by {norm:.1e} in norm, {maximum:.1e} of the largest entry")
 
 
 if __name__ == "__main__":

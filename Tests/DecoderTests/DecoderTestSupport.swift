@@ -107,7 +107,8 @@ final class OverwritingSink: GradientSink {
 extension ModelConfiguration {
   /// Small enough for finite differences.
   static func tiny(
-    heads: Int = 2, keyValueHeads: Int = 1, window: Int? = nil, tied: Bool = false, biases: Bool = true, layers: Int = 2,
+    heads: Int = 2, keyValueHeads: Int = 1, window: Int? = nil, tied: Bool = false, biases: Bool = true,
+    layers: Int = 2,
     vocabulary: Int = 11, ropeScaling: RopeScaling = .none
   ) throws -> ModelConfiguration {
     try ModelConfiguration(

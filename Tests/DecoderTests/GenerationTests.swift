@@ -15,7 +15,8 @@ import Torch
   @Test func seededSamplingIsReproducible() throws {
     let generator = Generator(try model())
     func draw(_ seed: UInt64) throws -> [[Int]] {
-      try generator.generate(Self.prompts, options: try SamplingOptions(temperature: 1.5, seed: seed, maximumTokens: 40))
+      try generator.generate(
+        Self.prompts, options: try SamplingOptions(temperature: 1.5, seed: seed, maximumTokens: 40))
     }
     let first = try draw(3)
     #expect(try draw(3) == first)
@@ -55,9 +56,10 @@ import Torch
   }
 
   /// 4,000 draws of the first token against the exact probabilities, by Pearson's chi-square.
-  @Test(arguments: [
-    (1.0, nil, nil), (0.6, nil, nil), (2.5, nil, nil), (1.0, 3, nil), (1.0, nil, 0.7), (1.3, 4, 0.8),
-  ] as [(Double, Int?, Double?)])
+  @Test(
+    arguments: [
+      (1.0, nil, nil), (0.6, nil, nil), (2.5, nil, nil), (1.0, 3, nil), (1.0, nil, 0.7), (1.3, 4, 0.8),
+    ] as [(Double, Int?, Double?)])
   func drawsFollowTheSoftmax(_ temperature: Double, _ topK: Int?, _ topP: Double?) throws {
     let model = try model(vocabulary: 8)
     let draws = 4000
@@ -87,7 +89,10 @@ import Torch
     if let topP {
       let total = order.reduce(0) { $0 + weights[$1] }
       var sum = 0.0
-      let needed = order.firstIndex { sum += weights[$0]; return sum >= topP * total }
+      let needed = order.firstIndex {
+        sum += weights[$0]
+        return sum >= topP * total
+      }
       order = Array(order[...(needed ?? order.count - 1)])
     }
     let total = order.reduce(0) { $0 + weights[$1] }
@@ -98,7 +103,8 @@ import Torch
     let generator = Generator(try model())
     let free = try generator.generate(Self.prompts, options: try SamplingOptions(maximumTokens: 20))
     let stop = try #require(free[0].dropFirst(3).first)
-    let stopped = try generator.generate(Self.prompts, options: try SamplingOptions(maximumTokens: 20, stopTokens: [stop]))
+    let stopped = try generator.generate(
+      Self.prompts, options: try SamplingOptions(maximumTokens: 20, stopTokens: [stop]))
     for (whole, part) in zip(free, stopped) { #expect(part == Array(whole.prefix { $0 != stop })) }
     let all = try SamplingOptions(maximumTokens: 20, stopTokens: Set(0..<11))
     #expect(try generator.generate(Self.prompts, options: all) == Array(repeating: [], count: 5))
@@ -106,7 +112,8 @@ import Torch
 
   @Test(arguments: [1, 2, 300]) func maximumTokensIsKept(_ limit: Int) throws {
     // 300 exceeds what the cache holds at first.
-    let drawn = try Generator(try model(window: 3)).generate([[1], [2, 3]], options: try SamplingOptions(maximumTokens: limit))
+    let drawn = try Generator(try model(window: 3)).generate(
+      [[1], [2, 3]], options: try SamplingOptions(maximumTokens: limit))
     #expect(drawn.map(\.count) == [limit, limit])
   }
 
@@ -140,7 +147,8 @@ import Torch
     try model.parameter(named: "lm_head.weight")?.value.rows(row..<(row + 1)).fill(.nan)
     for temperature in [0.0, 1.0] {
       #expect(throws: DecoderError.notFinite(what: "the model's output")) {
-        _ = try Generator(model).generate([[1]], options: try SamplingOptions(temperature: temperature, maximumTokens: 1))
+        _ = try Generator(model).generate(
+          [[1]], options: try SamplingOptions(temperature: temperature, maximumTokens: 1))
       }
     }
   }

@@ -11,7 +11,8 @@ import Torch
   static var configurations: [ModelConfiguration] {
     get throws {
       [
-        try .tiny(), try .tiny(tied: true, biases: false), try .tiny(heads: 4, keyValueHeads: 2, window: 3, biases: false),
+        try .tiny(), try .tiny(tied: true, biases: false),
+        try .tiny(heads: 4, keyValueHeads: 2, window: 3, biases: false),
         try .tiny(heads: 1, tied: true, ropeScaling: .linear(factor: 4)),
       ]
     }
@@ -70,7 +71,8 @@ import Torch
     let rude = OverwritingSink()
     for sink in [quiet, rude] as [any GradientSink] {
       let model = try LanguageModel.random(configuration, .float32)
-      _ = try model.backward(try model.pack(Self.sequences), labels: try allLabels(Self.sequences), scale: 1, sink: sink)
+      _ = try model.backward(
+        try model.pack(Self.sequences), labels: try allLabels(Self.sequences), scale: 1, sink: sink)
     }
     #expect(quiet.gradients.count > 10 && rude.gradients == quiet.gradients)
   }
@@ -183,7 +185,8 @@ import Torch
   @Test func notANumberReachesTheLoss() throws {
     let model = try LanguageModel.random(try .tiny(), .float32)
     try model.parameter(named: "model.layers.0.mlp.up_proj.weight")?.value.rows(0..<1).fill(.nan)
-    let losses: [Float] = try model.losses(try model.pack([[1, 2, 3]]), labels: try Labels(rows: [1], targets: [3])).values()
+    let losses: [Float] = try model.losses(try model.pack([[1, 2, 3]]), labels: try Labels(rows: [1], targets: [3]))
+      .values()
     #expect(losses[0].isNaN)
   }
 

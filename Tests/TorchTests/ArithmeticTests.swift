@@ -11,7 +11,8 @@ import Torch
     #expect(try out.values(as: Float.self) == [5, 7, 14, 13])
     try out.setProduct(a, b, accumulating: true)
     #expect(try out.values(as: Float.self) == [10, 14, 28, 26])
-    try out.setProduct(try a.transposed(0, 1).converted(), try b.transposed(0, 1).converted(), transposeA: true, transposeB: true)
+    try out.setProduct(
+      try a.transposed(0, 1).converted(), try b.transposed(0, 1).converted(), transposeA: true, transposeB: true)
     #expect(try out.values(as: Float.self) == [5, 7, 14, 13])
     let wide = try Tensor.zeros([2, 5])
     try wide.columns(1..<3).setProduct(a, b)  // Into columns of a wider matrix.

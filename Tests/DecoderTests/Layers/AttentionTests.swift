@@ -41,7 +41,8 @@ import Torch
     expectClose(try out.values(), [4.0, 7], absolute: 1e-6)
     expectClose(try logSumExp.values(), [0, log(4.0)], absolute: 1e-6)
     // dout = (0, 1): dv = (1/4, 3/4); dS = p (dp - 7) = (-3/4, 3/4); dq_1 = 3/4 ln 3; dk = dS q_1.
-    let dqkv = try backward(try tensor([0, 1], [2, 1], dtype), qkv, [0, 2], Shape(heads: 1, keyValueHeads: 1, size: 1))
+    let dqkv = try backward(
+      try tensor([0, 1], [2, 1], dtype), qkv, [0, 2], Shape(heads: 1, keyValueHeads: 1, size: 1))
     expectClose(try dqkv.values(), [0, -0.75, 0.25, 0.75 * log(3.0), 0.75, 0.75], absolute: 1e-6)
   }
 
@@ -137,7 +138,9 @@ import Torch
   }
 
   /// Sizes beyond the blocks of the flash kernel, large scores included.
-  @Test(arguments: [(0, 1.0), (0, 30.0), (50, 1.0)]) func fastKernelEqualsGenericPath(_ window: Int, _ scale: Double) throws {
+  @Test(arguments: [(0, 1.0), (0, 30.0), (50, 1.0)]) func fastKernelEqualsGenericPath(_ window: Int, _ scale: Double)
+    throws
+  {
     let shape = Shape(heads: 3, keyValueHeads: 1, size: 64, window: window)
     var generator = SeededGenerator(seed: 15)
     let offsets: [Int32] = [0, 150, 151, 421]
@@ -158,7 +161,9 @@ import Torch
   }
 
   /// One token against a cache, by the float32 kernel and by the generic path, equals the last row of full attention.
-  @Test(arguments: [DType.float32, .float64, .bfloat16], [0, 3]) func decodingEqualsTheLastRow(_ dtype: DType, _ window: Int) throws {
+  @Test(arguments: [DType.float32, .float64, .bfloat16], [0, 3]) func decodingEqualsTheLastRow(
+    _ dtype: DType, _ window: Int
+  ) throws {
     let shape = Shape(heads: 4, keyValueHeads: 2, size: 8, window: window)
     var generator = SeededGenerator(seed: 16)
     let lengths: [Int32] = [6, 1, 9]
@@ -180,7 +185,8 @@ import Torch
     }
     let out = try Tensor.full([3, 32], .nan, dtype)
     try Kernels.attentionDecode(
-      q: try queries.columns(0..<32), keys: keys, values: values, slots: slots, lengths: lengths, window: window, into: out)
+      q: try queries.columns(0..<32), keys: keys, values: values, slots: slots, lengths: lengths, window: window,
+      into: out)
     expectClose(try out.values(), expected, absolute: dtype == .bfloat16 ? 1e-2 : 1e-6)
   }
 

@@ -70,7 +70,9 @@ import Torch
     }
   }
 
-  @Test(arguments: [DType.float32, .float64], [0, 3, 6]) func notANumberReachesTheLoss(_ dtype: DType, _ place: Int) throws {
+  @Test(arguments: [DType.float32, .float64], [0, 3, 6]) func notANumberReachesTheLoss(_ dtype: DType, _ place: Int)
+    throws
+  {
     for bad in [Double.nan, .infinity] {
       var logits = Array(repeating: 0.5, count: 7)
       logits[place] = bad

@@ -54,7 +54,8 @@ import Torch
     try expectGradient(try dx.values(), of: { dot(try forward(layer, $0), dy) }, at: x, "dx")
     let sink = RecordingSink()
     try layer.weightBackward(
-      try tensor(dy, [3, 5]), input: try tensor(x, [3, 4]), sink: sink, workspace: Workspace(dtype: .float64, device: .cpu))
+      try tensor(dy, [3, 5]), input: try tensor(x, [3, 4]), sink: sink,
+      workspace: Workspace(dtype: .float64, device: .cpu))
     let dw = try #require(sink.gradients["a.weight"]) + #require(sink.gradients["b.weight"])
     let db = try #require(sink.gradients["a.bias"]) + #require(sink.gradients["b.bias"])
     try expectGradient(dw, of: { dot(try forward(try linear($0, bias), x), dy) }, at: weight, "dw")

@@ -34,7 +34,8 @@ import Torch
     let start = try goldens.tensor("optimizer.start", as: dtype)
     let gradients = try goldens.tensor("optimizer.gradients", as: dtype)
     for (name, scale) in [("plain", 1.0), ("scaled", 0.125)] {
-      let found = try trajectory(kind, gradients, from: start, scale: scale, stateType: dtype == .float64 ? .float64 : .float32)
+      let found = try trajectory(
+        kind, gradients, from: start, scale: scale, stateType: dtype == .float64 ? .float64 : .float32)
       let expected = try goldens.values("optimizer.\(kind.rawValue).\(name)")
       // A bfloat16 weight is rounded after every step, by up to 2^-8 of it.
       let tolerance = dtype == .float64 ? 1e-12 : dtype == .float32 ? 2e-6 : 0.06
@@ -42,7 +43,7 @@ import Torch
     }
   }
 
-  /// lr / sqrt(1 - alpha), whatever the gradient: DESIGN of RMSprop's first step; a zero gradient moves nothing.
+  /// lr / sqrt(1 - alpha), whatever the gradient; a zero gradient moves nothing.
   @Test func firstRMSpropStepHasOneSize() throws {
     let weights = try Tensor.zeros([4])
     try OptimizerKernels.rmsProp(

@@ -11,7 +11,9 @@ import Torch
   static let llama31 = ModelConfiguration.RopeScaling.llama3(
     factor: 8, lowFrequencyFactor: 1, highFrequencyFactor: 4, originalMaximumPositions: 8192)
 
-  private func embedding(_ headSize: Int, _ scaling: ModelConfiguration.RopeScaling, _ dtype: DType) throws -> RotaryEmbedding {
+  private func embedding(_ headSize: Int, _ scaling: ModelConfiguration.RopeScaling, _ dtype: DType) throws
+    -> RotaryEmbedding
+  {
     let configuration = try ModelConfiguration(
       family: .llama, vocabularySize: 8, hiddenSize: headSize, intermediateSize: 8, layerCount: 1, headCount: 1,
       headSize: headSize, ropeScaling: scaling)

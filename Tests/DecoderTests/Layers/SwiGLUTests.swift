@@ -12,7 +12,9 @@ import Torch
     return try h.values()
   }
 
-  private func backward(_ gu: [Double], _ dh: [Double], rows: Int, _ dtype: DType) throws -> (dgu: [Double], h: [Double]) {
+  private func backward(_ gu: [Double], _ dh: [Double], rows: Int, _ dtype: DType) throws -> (
+    dgu: [Double], h: [Double]
+  ) {
     let width = gu.count / rows / 2
     let both = try tensor(gu, [rows, 2 * width], dtype)
     let h = try Tensor.full([rows, width], .nan, dtype)
@@ -58,7 +60,9 @@ import Torch
 
   /// Gates from -1e4 to 1e4, where a careless exponential overflows.
   @Test func fastKernelHoldsAtExtremes() throws {
-    let gates = [-1e4, -1000, -200, -100, -90, -88.4, -87, -50, -20, -1, -1e-6, 0, 1e-6, 1, 20, 50, 87, 88.4, 100, 1000, 1e4]
+    let gates = [
+      -1e4, -1000, -200, -100, -90, -88.4, -87, -50, -20, -1, -1e-6, 0, 1e-6, 1, 20, 50, 87, 88.4, 100, 1000, 1e4,
+    ]
     let gu = gates.map { Double(Float($0)) } + Array(repeating: 1.5, count: gates.count)
     let dh = Array(repeating: 0.5, count: gates.count)
     let fast = try backward(gu, dh, rows: 1, .float32)
