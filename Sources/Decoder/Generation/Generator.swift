@@ -42,7 +42,8 @@ public struct Generator {
 
   private func draw(from logits: Tensor, active: [Int], samplers: inout [Sampler]) throws -> [Int] {
     let width = logits.shape[1]
-    let host: Tensor = logits.dtype == .float32 && model.device == .cpu ? logits : try logits.converted(to: .float32, on: .cpu)
+    let host: Tensor =
+      logits.dtype == .float32 && model.device == .cpu ? logits : try logits.converted(to: .float32, on: .cpu)
     return try host.withBytes { bytes in
       let values = UnsafeBufferPointer(bytes.bindMemory(to: Float.self))
       return try active.enumerated().map { row, prompt in

@@ -33,7 +33,8 @@ extension LanguageModel {
     let positions = try Tensor.from(places.map(Int64.init), on: device)
     let hidden = try workspace.buffer(.residual, layer: 0, [tokens.count, configuration.hiddenSize])
     try hidden.setRows(of: embeddingVD.value, at: try Tensor.from(tokens.map(Int64.init), on: device))
-    let place = DecodingPlace(slots: slots.map(Int32.init(clamping:)), places: places, lengths: lengths, positions: positions)
+    let place = DecodingPlace(
+      slots: slots.map(Int32.init(clamping:)), places: places, lengths: lengths, positions: positions)
     for (layer, block) in blocks.enumerated() {
       try block.decode(hidden, at: place, layer: layer, cache: cache, workspace: workspace)
     }
