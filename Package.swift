@@ -81,7 +81,8 @@ let package = Package(
       name: "AdaptationTests",
       dependencies: ["Adaptation", "Decoder", "Tickets", "Tokenizers", "Checkpoints", "Torch", "TestSupport"],
       swiftSettings: strict),
-    .testTarget(name: "CommandLineTests", dependencies: ["lota", "Checkpoints", "Torch", "TestSupport"], swiftSettings: strict),
+    .testTarget(
+      name: "CommandLineTests", dependencies: ["lota", "Checkpoints", "Torch", "TestSupport"], swiftSettings: strict),
   ],
   cxxLanguageStandard: .cxx20
 )

@@ -91,3 +91,7 @@ use_swift() {
   done
   return 1
 }
+
+# OpenMP's threads wait asleep: spinning at barriers wins nothing on free cores and loses tenfold on busy ones.
+# The library reads this when it is loaded, so the program cannot set it for itself.
+export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-passive}

@@ -1,5 +1,6 @@
 #include "boundary.h"
 #include "kernels.h"
+#include "product.h"
 
 using namespace lota;
 
@@ -36,10 +37,7 @@ ct_status ct_gemm(ct_tensor a, bool transpose_a, ct_tensor b, bool transpose_b, 
     if (left.dim() != 2 || right.dim() != 2 || result.dim() != 2 || left.size(1) != right.size(0) ||
         result.size(0) != left.size(0) || result.size(1) != right.size(1))
       throw std::invalid_argument("the shapes do not fit");
-    if (beta == 0 && alpha == 1)
-      at::mm_out(result, left, right);
-    else
-      at::addmm_out(result, result, left, right, beta, alpha);
+    matrix_product(left, right, alpha, beta, result);
   });
 }
 

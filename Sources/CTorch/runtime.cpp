@@ -9,6 +9,7 @@
 #endif
 
 #include "boundary.h"
+#include "product.h"
 
 namespace lota {
 namespace {
@@ -87,6 +88,14 @@ const char *ct_cpu_capability(void) noexcept {
   try {
     static const std::string name = at::get_cpu_capability();
     return name.c_str();
+  } catch (...) {
+    return "unknown";
+  }
+}
+
+const char *ct_matrix_library(void) noexcept {
+  try {
+    return lota::matrix_library();
   } catch (...) {
     return "unknown";
   }

@@ -20,7 +20,8 @@ extension DecoderError: CustomStringConvertible, LocalizedError {
       "token \(token) lies outside the model's vocabulary of \(size): the tokenizer belongs to another model"
     case .invalidOption(let name, let value, let expected): "\(name) is \(value), but must be \(expected)"
     case .unsupportedDType(let name): "a model cannot compute in \(name): use float32, bfloat16, float16 or float64"
-    case .notFinite(let what): "\(what) holds NaN or infinity: the weights are damaged, or the learning rate is too high"
+    case .notFinite(let what):
+      "\(what) holds NaN or infinity: the weights are damaged, or the learning rate is too high"
     }
   }
 

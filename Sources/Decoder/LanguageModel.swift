@@ -41,7 +41,8 @@ public final class LanguageModel {
     self.device = device
     rotary = try RotaryEmbedding(configuration, dtype: dtype, device: device)
     workspace = Workspace(dtype: dtype, device: device)
-    let embedding = try builder.matrix("model.embed_tokens.weight", [configuration.vocabularySize, configuration.hiddenSize])
+    let embedding = try builder.matrix(
+      "model.embed_tokens.weight", [configuration.vocabularySize, configuration.hiddenSize])
     embeddingVD = embedding
     var blocks: [TransformerBlock] = []
     for layer in 0..<configuration.layerCount { blocks.append(try builder.block(layer, rotary: rotary)) }

@@ -8,8 +8,10 @@ package final class Workspace {
   /// What a buffer is for. Slots kept for backward exist once a layer.
   package enum Role: Hashable {
     case residual, middle, queryKeyValue, attended, logSumExp, gateUp  // kept for backward
-    case normalized, rstd, hidden, hiddenGradient, queryKeyValueGradient, attendedGradient, inputGradient, weightGradient
-    case labelHidden, labelNormalized, labelRstd, logits, losses, labelGradient, residualGradient, embeddingGradient, query
+    case normalized, rstd, hidden, hiddenGradient, queryKeyValueGradient, attendedGradient, inputGradient,
+      weightGradient
+    case labelHidden, labelNormalized, labelRstd, logits, losses, labelGradient, residualGradient, embeddingGradient,
+      query
     case vectorGradient
   }
 

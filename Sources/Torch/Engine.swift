@@ -1,8 +1,9 @@
 internal import CTorch
+
 #if canImport(Glibc)
-  internal import Glibc
+internal import Glibc
 #elseif canImport(Darwin)
-  internal import Darwin
+internal import Darwin
 #endif
 
 /// Facts and settings of the engine as a whole.
@@ -12,6 +13,9 @@ public enum Engine {
 
   /// Instruction set of libtorch's CPU kernels, `AVX512` for example.
   public static var cpuCapability: String { String(cString: ct_cpu_capability()) }
+
+  /// Library of large float32 matrix products on the CPU: `oneDNN` or `BLAS`.
+  public static var matrixLibrary: String { String(cString: ct_matrix_library()) }
 
   /// Threads that one operation uses on the CPU.
   public static var threadCount: Int { Int(ct_threads()) }
@@ -34,11 +38,11 @@ public enum Engine {
   public static var peakMemoryInBytes: Int {
     var usage = rusage()
     #if canImport(Darwin)
-      getrusage(RUSAGE_SELF, &usage)
-      return Int(usage.ru_maxrss)
+    getrusage(RUSAGE_SELF, &usage)
+    return Int(usage.ru_maxrss)
     #else
-      getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
-      return Int(usage.ru_maxrss) * 1024
+    getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
+    return Int(usage.ru_maxrss) * 1024
     #endif
   }
 }

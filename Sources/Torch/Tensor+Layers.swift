@@ -4,13 +4,16 @@ internal import CTorch
 /// K key/value heads, E head size.
 public enum Kernels {
   /// `y = x / sqrt(mean(x^2) + epsilon) * w`. `rstdN` is kept for backward.
-  public static func rmsNorm(_ xND: Tensor, weight wD: Tensor, epsilon: Double, into yND: Tensor, rstd rstdN: Tensor) throws {
+  public static func rmsNorm(_ xND: Tensor, weight wD: Tensor, epsilon: Double, into yND: Tensor, rstd rstdN: Tensor)
+    throws
+  {
     try check(ct_rms_norm(xND.handle, wD.handle, epsilon, yND.handle, rstdN.handle), xND, wD, yND, rstdN)
   }
 
   /// `dx += ...`, and `dw += ...` where given.
   public static func rmsNormBackward(
-    _ dyND: Tensor, input xND: Tensor, weight wD: Tensor, rstd rstdN: Tensor, accumulating dxND: Tensor, weightGradient dwD: Tensor?
+    _ dyND: Tensor, input xND: Tensor, weight wD: Tensor, rstd rstdN: Tensor, accumulating dxND: Tensor,
+    weightGradient dwD: Tensor?
   ) throws {
     try check(
       ct_rms_norm_backward(dyND.handle, xND.handle, wD.handle, rstdN.handle, dxND.handle, dwD?.handle),
@@ -64,7 +67,8 @@ public enum Kernels {
   /// `cache[slots[b], places[b]] = rows[b]`: one token's keys or values. `rows` `[B, K E]`, `cache` `[S, T, K, E]`.
   public static func append(_ rows: Tensor, to cache: Tensor, slots: [Int32], places: [Int32]) throws {
     guard slots.count == rows.shape.first, places.count == slots.count else {
-      throw TorchError.invalidArgument(message: "cache append: one slot and place a row is needed", shapes: [rows.shape])
+      throw TorchError.invalidArgument(
+        message: "cache append: one slot and place a row is needed", shapes: [rows.shape])
     }
     try check(ct_cache_append(cache.handle, rows.handle, slots, places), cache, rows)
   }
@@ -75,7 +79,8 @@ public enum Kernels {
     q: Tensor, keys: Tensor, values: Tensor, slots: [Int32], lengths: [Int32], window: Int, into out: Tensor
   ) throws {
     guard slots.count == q.shape.first, lengths.count == slots.count else {
-      throw TorchError.invalidArgument(message: "attention decode: one slot and length a row is needed", shapes: [q.shape])
+      throw TorchError.invalidArgument(
+        message: "attention decode: one slot and length a row is needed", shapes: [q.shape])
     }
     try check(
       ct_attention_decode(q.handle, keys.handle, values.handle, slots, lengths, Int64(window), out.handle),
@@ -96,7 +101,8 @@ public enum OptimizerKernels {
     beta2: Double, epsilon: Double, weightDecay: Double, step: Int
   ) throws {
     try check(
-      ct_adamw_step(w.handle, g.handle, m.handle, v.handle, scale, rate, beta1, beta2, epsilon, weightDecay, Int64(step)),
+      ct_adamw_step(
+        w.handle, g.handle, m.handle, v.handle, scale, rate, beta1, beta2, epsilon, weightDecay, Int64(step)),
       w, g, m, v)
   }
 

@@ -52,7 +52,9 @@ extension Tensor {
     return try adopting { ct_empty(sizes, Int32(sizes.count), dtype.cValue, device.cValue, $0) }
   }
 
-  public static func full(_ shape: [Int], _ value: Double, _ dtype: DType = .float32, on device: Device = .cpu) throws -> Tensor {
+  public static func full(_ shape: [Int], _ value: Double, _ dtype: DType = .float32, on device: Device = .cpu) throws
+    -> Tensor
+  {
     guard device.isAvailable else { throw TorchError.noSuchDevice(device) }
     let sizes = shape.map(Int64.init)
     return try adopting { ct_full(sizes, Int32(sizes.count), value, dtype.cValue, device.cValue, $0) }
@@ -64,7 +66,9 @@ extension Tensor {
 
   /// A copy of `values` in row-major order.
   /// - Throws: ``TorchError/invalidArgument(message:shapes:)`` unless the count equals the shape's.
-  public static func from<Element: TensorElement>(_ values: [Element], shape: [Int]? = nil, on device: Device = .cpu) throws -> Tensor {
+  public static func from<Element: TensorElement>(_ values: [Element], shape: [Int]? = nil, on device: Device = .cpu)
+    throws -> Tensor
+  {
     let shape = shape ?? [values.count]
     let tensor = try empty(shape, Element.dtype)
     try values.withUnsafeBytes { try tensor.copyBytes(from: $0) }
@@ -98,7 +102,8 @@ extension Tensor {
 
   /// All elements in row-major order, converted to `Element`'s type.
   public func values<Element: TensorElement>(as type: Element.Type = Element.self) throws -> [Element] {
-    let host = dtype == Element.dtype && device == .cpu && isContiguous ? self : try converted(to: Element.dtype, on: .cpu)
+    let host =
+      dtype == Element.dtype && device == .cpu && isContiguous ? self : try converted(to: Element.dtype, on: .cpu)
     return try host.withBytes { Array($0.bindMemory(to: Element.self)) }
   }
 }

@@ -8,7 +8,8 @@ public enum QuickstartModel {
 
     public var description: String {
       switch self {
-      case .noScript: "the script that fetches the model is missing: start through ./lota in the repository, or name a file with --gguf"
+      case .noScript:
+        "the script that fetches the model is missing: start through ./lota in the repository, or name a file with --gguf"
       case .fetchFailed(let status): "the model could not be fetched (status \(status)); the lines above say why"
       }
     }

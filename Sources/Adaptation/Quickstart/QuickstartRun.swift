@@ -1,6 +1,6 @@
-internal import Tickets
 internal import Checkpoints
 internal import Foundation
+internal import Tickets
 internal import Torch
 
 /// What the quickstart does; chosen so that it ends within minutes on two cores.
@@ -47,7 +47,8 @@ public struct QuickstartRun {
   ///   - output: directory to create.
   ///   - note: told what happens, in lines that stay; `progress`: in lines that the next one replaces.
   public init(
-    _ settings: QuickstartSettings, output: String, device: String = "cpu", dtype: String? = nil, overwrite: Bool = false,
+    _ settings: QuickstartSettings, output: String, device: String = "cpu", dtype: String? = nil,
+    overwrite: Bool = false,
     note: @escaping (String) -> Void = { _ in }, progress: @escaping (String) -> Void = { _ in },
     observe: @escaping (RunEvent) -> Disposition = { _ in .proceed }
   ) throws {
@@ -80,7 +81,8 @@ public struct QuickstartRun {
     let after = try judge("with the adapter", outcome.loaded, rows.heldOut)
 
     let samples = samples(rows.heldOut, before: before, after: after)
-    var report = RunReport(outcome, configuration: run.configuration, title: "Text-to-SQL with Lottery Ticket Adaptation")
+    var report = RunReport(
+      outcome, configuration: run.configuration, title: "Text-to-SQL with Lottery Ticket Adaptation")
     report.summary = """
       SmolLM2-135M-Instruct learns to answer questions about tables in SQL: \(rows.training.count) rows to learn from, \
       \(rows.heldOut.count) about tables never seen.
@@ -100,7 +102,8 @@ public struct QuickstartRun {
   private var heldOutPath: String { FileSystem.join(output, "heldout.jsonl") }
 
   private func writeRows() throws -> SQLRows {
-    let rows = try SQLRowGenerator(seed: settings.seed).rows(training: settings.trainingRows, heldOut: settings.heldOutRows)
+    let rows = try SQLRowGenerator(seed: settings.seed).rows(
+      training: settings.trainingRows, heldOut: settings.heldOutRows)
     try FileSystem.writeAtomically(try SQLRows.jsonLines(rows.training), to: trainingPath)
     try FileSystem.writeAtomically(try SQLRows.jsonLines(rows.heldOut), to: heldOutPath)
     return rows

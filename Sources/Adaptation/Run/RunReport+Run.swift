@@ -87,7 +87,9 @@ extension TrainingOptions {
       RunReport.Setting(name: "optimizer", value: optimizer.name),
       RunReport.Setting(name: "learning rate", value: "\(learningRate)"),
       RunReport.Setting(name: "warm-up", value: "\(warmupSteps) steps"),
-      RunReport.Setting(name: "gradient norm", value: maximumGradientNorm.map { "at most \($0), \(clipping.rawValue)" } ?? "not clipped"),
+      RunReport.Setting(
+        name: "gradient norm", value: maximumGradientNorm.map { "at most \($0), \(clipping.rawValue)" } ?? "not clipped"
+      ),
       RunReport.Setting(name: "loss", value: loss.rawValue), RunReport.Setting(name: "seed", value: "\(seed)"),
     ]
   }

@@ -29,7 +29,8 @@ public struct Scorer {
   ) throws -> [RowScore] {
     var scores: [RowScore] = []
     for batch in MicroBatches(rows, maximumTokens: microBatchTokens).batches {
-      let losses: [Float] = try model.losses(try batch.sequences(for: model), labels: try batch.labels(for: model)).values()
+      let losses: [Float] = try model.losses(try batch.sequences(for: model), labels: try batch.labels(for: model))
+        .values()
       var sums = Array(repeating: 0.0, count: batch.sequenceCount)
       var counts = Array(repeating: 0, count: batch.sequenceCount)
       for (loss, sequence) in zip(losses, batch.labelSequence) {

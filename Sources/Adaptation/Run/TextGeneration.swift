@@ -39,7 +39,8 @@ extension LoadedModel {
   /// - Throws: ``MissingChatTemplate``; `ChatTemplateError` when the template refuses the messages.
   public func chatPrompt(_ message: String, system: String? = nil) throws -> String {
     guard let chatRenderer else { throw MissingChatTemplate(directory: directory) }
-    let messages = (system.map { [RowMessage(role: "system", content: $0)] } ?? []) + [RowMessage(role: "user", content: message)]
+    let messages =
+      (system.map { [RowMessage(role: "system", content: $0)] } ?? []) + [RowMessage(role: "user", content: message)]
     return try chatRenderer.render(messages, addGenerationPrompt: true)
   }
 }

@@ -1,7 +1,7 @@
 internal import Checkpoints
 internal import Decoder
-public import Tickets
 internal import Foundation
+public import Tickets
 internal import Torch
 internal import Yams
 
@@ -77,7 +77,8 @@ public struct TrainingRun {
     try recorder.train(.adaptation, options: configuration.training, rows: rows, model: loaded.model, sink: sink)
     let adapter = try recorder.measure("writing") { try writeAdapter(mask: mask, fingerprint: fingerprint) }
     return RunOutcome(
-      loaded: loaded, records: recorder.records, mask: mask, adapter: adapter, modelPath: nil, seconds: recorder.seconds)
+      loaded: loaded, records: recorder.records, mask: mask, adapter: adapter, modelPath: nil, seconds: recorder.seconds
+    )
   }
 
   /// The ticket, from a file, at random, or by calibration and extraction; the model holds base weights afterwards.
@@ -115,7 +116,8 @@ public struct TrainingRun {
   ) throws -> (base: any WeightSource, tuned: any WeightSource) {
     let options = configuration.calibrationOptions
     if case .steps(1) = configuration.calibration {
-      recorder.note("one calibration step: weights are ranked by gradient magnitude, since a first step moves all alike")
+      recorder.note(
+        "one calibration step: weights are ranked by gradient magnitude, since a first step moves all alike")
       let sink = GradientMagnitudes(scopedNames: names)
       try recorder.train(.calibration, options: options, rows: rows, model: loaded.model, sink: sink)
       return (ZeroWeights(like: loaded.base), sink.source())

@@ -1,6 +1,6 @@
+internal import Checkpoints
 package import Decoder
 package import Tickets
-internal import Checkpoints
 internal import Torch
 
 /// Tensors in memory as a source for ticket selection. The tensors must not change while it is read.

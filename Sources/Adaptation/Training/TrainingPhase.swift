@@ -1,7 +1,7 @@
 internal import Checkpoints
 internal import Decoder
-internal import Torch
 internal import Foundation
+internal import Torch
 
 /// One finished step.
 public struct StepReport: Equatable, Sendable {
@@ -30,7 +30,8 @@ struct TrainingPhase {
       case .epochs(let epochs): .epochs(epochs)
       }
     order = BatchOrder(
-      rowCount: rows.count, batchSize: options.batchSize, seed: options.seed, shuffles: options.shuffles, length: length)
+      rowCount: rows.count, batchSize: options.batchSize, seed: options.seed, shuffles: options.shuffles, length: length
+    )
   }
 
   /// - Parameter observe: called after every step.

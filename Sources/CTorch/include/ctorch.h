@@ -66,6 +66,9 @@ const char *ct_last_error(void) CT_NOEXCEPT;
 const char *ct_version(void) CT_NOEXCEPT;
 /* Instruction set that libtorch's CPU kernels use, "AVX512" for example. */
 const char *ct_cpu_capability(void) CT_NOEXCEPT;
+/* What large float32 matrix products on the CPU run on: "oneDNN" or "BLAS". LOTA_GEMM=blas in the environment forces
+ * the latter. */
+const char *ct_matrix_library(void) CT_NOEXCEPT;
 /* Keeps freed blocks in the process instead of returning them to the system, where the C library allows it
  * (glibc: M_MMAP_THRESHOLD, M_TRIM_THRESHOLD); page faults would otherwise dominate a training step. */
 void ct_keep_freed_memory(void) CT_NOEXCEPT;

@@ -1,5 +1,5 @@
-internal import Foundation
 package import Checkpoints
+internal import Foundation
 package import Torch
 
 /// Rotary position embedding (Su et al. 2021) in the half-split layout of Hugging Face, with the default, linear

@@ -57,38 +57,40 @@ extension ChatTemplate {
 
     """
 
-  private static let llama2 = alternatingTurns + """
-    {%- for message in turns %}
-    {%- if message.role == 'user' %}
-    {{- bos_token + '[INST] ' }}
-    {%- if loop.first and system is not none %}
-    {{- '<<SYS>>\\n' + system + '\\n<</SYS>>\\n\\n' }}
-    {%- endif %}
-    {{- message.content.strip() + ' [/INST]' }}
-    {%- else %}
-    {%- generation %}
-    {{- ' ' + message.content.strip() + ' ' + eos_token }}
-    {%- endgeneration %}
-    {%- endif %}
-    {%- endfor %}
-    """
+  private static let llama2 =
+    alternatingTurns + """
+      {%- for message in turns %}
+      {%- if message.role == 'user' %}
+      {{- bos_token + '[INST] ' }}
+      {%- if loop.first and system is not none %}
+      {{- '<<SYS>>\\n' + system + '\\n<</SYS>>\\n\\n' }}
+      {%- endif %}
+      {{- message.content.strip() + ' [/INST]' }}
+      {%- else %}
+      {%- generation %}
+      {{- ' ' + message.content.strip() + ' ' + eos_token }}
+      {%- endgeneration %}
+      {%- endif %}
+      {%- endfor %}
+      """
 
-  private static let mistral = alternatingTurns + """
-    {{- bos_token }}
-    {%- for message in turns %}
-    {%- if message.role == 'user' %}
-    {{- '[INST] ' }}
-    {%- if loop.last and system is not none %}
-    {{- system + '\\n\\n' }}
-    {%- endif %}
-    {{- message.content + '[/INST]' }}
-    {%- else %}
-    {%- generation %}
-    {{- ' ' + message.content + eos_token }}
-    {%- endgeneration %}
-    {%- endif %}
-    {%- endfor %}
-    """
+  private static let mistral =
+    alternatingTurns + """
+      {{- bos_token }}
+      {%- for message in turns %}
+      {%- if message.role == 'user' %}
+      {{- '[INST] ' }}
+      {%- if loop.last and system is not none %}
+      {{- system + '\\n\\n' }}
+      {%- endif %}
+      {{- message.content + '[/INST]' }}
+      {%- else %}
+      {%- generation %}
+      {{- ' ' + message.content + eos_token }}
+      {%- endgeneration %}
+      {%- endif %}
+      {%- endfor %}
+      """
 
   private static let llama3 = """
     {{- bos_token }}

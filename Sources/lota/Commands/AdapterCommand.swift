@@ -81,7 +81,8 @@ struct AdapterFigures: Encodable {
 
   var text: String {
     var lines = [
-      "method   \(method)", "trained  \(trained) of \(scoped) scoped weights (sparsity \(sparsity)) in \(tensors) tensors",
+      "method   \(method)",
+      "trained  \(trained) of \(scoped) scoped weights (sparsity \(sparsity)) in \(tensors) tensors",
       "size     \(Format.bytes(bytes)), \(String(format: "%.1f", bitsPerTrainedWeight)) bits a trained weight",
       "base     \(base)",
     ]

@@ -19,6 +19,7 @@ struct DoctorReport: Encodable {
   let libtorch = Engine.version
   let torchDirectory: String?
   let instructionSet = Engine.cpuCapability
+  let matrixLibrary = Engine.matrixLibrary
   let threads = Engine.threadCount
   let cores = ProcessInfo.processInfo.activeProcessorCount
   let memoryInBytes = Int(clamping: ProcessInfo.processInfo.physicalMemory)
@@ -35,7 +36,7 @@ struct DoctorReport: Encodable {
   var text: String {
     var lines = [
       "libtorch     \(libtorch), \(torchDirectory ?? "place unknown")",
-      "instructions \(instructionSet)",
+      "instructions \(instructionSet), matrix products by \(matrixLibrary)",
       "threads      \(threads) of \(cores) cores" + (threads < cores ? " (--threads \(cores) uses all)" : ""),
       "memory       \(Format.bytes(memoryInBytes))",
     ]

@@ -48,10 +48,11 @@ struct Generate: ParsableCommand {
     var decoder = StreamingDecoder(loaded.tokenizer, skipSpecialTokens: true)
     let clock = ContinuousClock()
     let start = clock.now
-    let continuation = try Generator(loaded.model).generate([ids], options: sampling) { _, token in
-      if !json { Output.raw(decoder.append(token)) }
-      return true
-    }.first ?? []
+    let continuation =
+      try Generator(loaded.model).generate([ids], options: sampling) { _, token in
+        if !json { Output.raw(decoder.append(token)) }
+        return true
+      }.first ?? []
     let seconds = (clock.now - start) / .seconds(1)
     guard json else { return Output.result(decoder.finish()) }
     try Output.json(

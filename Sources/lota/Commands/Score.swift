@@ -40,6 +40,8 @@ struct Score: ParsableCommand {
     if json { for score in scores { try Output.json(score) } }
     let labels = scores.reduce(0) { $0 + $1.count }
     let total = scores.reduce(0) { $0 + $1.logprob }
-    if !json { Output.result("rows \(scores.count), labels \(labels), loss per label \(-total / Double(max(1, labels)))") }
+    if !json {
+      Output.result("rows \(scores.count), labels \(labels), loss per label \(-total / Double(max(1, labels)))")
+    }
   }
 }

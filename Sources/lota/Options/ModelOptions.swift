@@ -14,7 +14,9 @@ struct ComputeOptions: ParsableArguments {
   @Option(help: "cpu, cuda, cuda:N or mps.")
   var device = "cpu"
 
-  @Option(help: "Type to compute in: float32, bfloat16, float16 or float64. Default: float32 on the CPU, else the checkpoint's.")
+  @Option(
+    help:
+      "Type to compute in: float32, bfloat16, float16 or float64. Default: float32 on the CPU, else the checkpoint's.")
   var dtype: String?
 
   @Option(help: "Threads to compute with. Default: one a core.")
@@ -36,7 +38,8 @@ struct ComputeOptions: ParsableArguments {
 
 /// Adapters over a model, in any number, with disjoint tickets.
 struct AdapterOptions: ParsableArguments {
-  @Option(name: .customLong("adapter"), help: ArgumentHelp("Adapter directory to apply; may be repeated.", valueName: "dir"))
+  @Option(
+    name: .customLong("adapter"), help: ArgumentHelp("Adapter directory to apply; may be repeated.", valueName: "dir"))
   var adapters: [String] = []
 }
 

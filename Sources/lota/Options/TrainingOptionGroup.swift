@@ -3,7 +3,9 @@ public import ArgumentParser
 
 /// Settings of a training phase. Defaults stand in ``TrainingOptions`` and ``RunConfiguration`` alone.
 struct TrainingOptionGroup: ParsableArguments {
-  @Option(help: ArgumentHelp("Training rows: JSON Lines with prompt/completion, messages, instruction or text.", valueName: "file"))
+  @Option(
+    help: ArgumentHelp(
+      "Training rows: JSON Lines with prompt/completion, messages, instruction or text.", valueName: "file"))
   var data: String
 
   @Option(help: "Row format: \(RowFormat.allCases.map(\.rawValue).joined(separator: ", ")). Default: as the first row.")

@@ -52,5 +52,7 @@ enum Format {
     return "\(whole / 3600) h \(whole % 3600 / 60) min"
   }
 
-  static func percent(_ fraction: Double, digits: Int = 1) -> String { String(format: "%.\(digits)f %%", 100 * fraction) }
+  static func percent(_ fraction: Double, digits: Int = 1) -> String {
+    String(format: "%.\(digits)f %%", 100 * fraction)
+  }
 }

@@ -15,7 +15,9 @@ enum QuickstartText {
         + "\(Format.percent(Double(score.exact) / Double(max(1, score.total))))".leftPadded(to: 10)
         + "   [\(Format.percent(interval.low)), \(Format.percent(interval.high))]"
     }
-    let header = "held-out rows".rightPadded(to: 18) + "    loss" + "exact".leftPadded(to: 12) + "".leftPadded(to: 10) + "   95 % interval"
+    let header =
+      "held-out rows".rightPadded(to: 18) + "    loss" + "exact".leftPadded(to: 12) + "".leftPadded(to: 10)
+      + "   95 % interval"
     return ([header] + rows).joined(separator: "\n")
   }
 

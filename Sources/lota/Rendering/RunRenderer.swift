@@ -1,7 +1,7 @@
 import Adaptation
 import Foundation
-import Tickets
 import Synchronization
+import Tickets
 
 /// Shows a run's events: one progress line on a terminal, a line now and then elsewhere.
 final class RunRenderer: Sendable {

@@ -1,0 +1,63 @@
+#include "product.h"
+
+#include <ATen/Context.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+
+#if !defined(_WIN32)
+#include <dlfcn.h>
+#endif
+
+namespace lota {
+namespace {
+
+// libtorch's float32 products go to MKL, whose kernels for processors of other makers than Intel use half the vector
+// width: on AVX-512 machines oneDNN, which is in the same library, is up to twice as fast. Its entry point takes an
+// output and a factor for it, but stands in no public header, so it is looked up and may be missing.
+using Product = void (*)(const at::Tensor &, const at::Tensor &, const at::Tensor &, float beta, float alpha);
+
+Product find_onednn() {
+  const char *choice = std::getenv("LOTA_GEMM");
+  if (choice != nullptr && std::strcmp(choice, "blas") == 0) return nullptr;
+#if defined(__x86_64__) && !defined(_WIN32)
+  if (at::get_cpu_capability().find("AVX512") == std::string::npos) return nullptr;
+  return reinterpret_cast<Product>(dlsym(RTLD_DEFAULT, "_ZN2at6native13mkldnn_matmulERKNS_6TensorES3_S3_ff"));
+#else
+  return nullptr;
+#endif
+}
+
+Product onednn() {
+  static const Product found = find_onednn();
+  return found;
+}
+
+/// Matrix-vector products are bound by memory, and BLAS has a kernel for them.
+constexpr int64_t fewest_rows = 4;
+
+bool is_plain(const at::Tensor &matrix) {
+  return matrix.device().is_cpu() && matrix.scalar_type() == at::kFloat &&
+         ((matrix.stride(1) == 1 && matrix.stride(0) >= matrix.size(1)) ||
+          (matrix.stride(0) == 1 && matrix.stride(1) >= matrix.size(0)));
+}
+
+}  // namespace
+
+void matrix_product(const at::Tensor &left, const at::Tensor &right, double alpha, double beta, at::Tensor &result) {
+  const bool is_large = std::min({left.size(0), left.size(1), right.size(1)}) >= fewest_rows;
+  if (is_large && is_plain(left) && is_plain(right) && is_plain(result) && result.is_contiguous() && onednn() != nullptr) {
+    onednn()(left, right, result, static_cast<float>(beta), static_cast<float>(alpha));
+    return;
+  }
+  if (beta == 0 && alpha == 1)
+    at::mm_out(result, left, right);
+  else
+    at::addmm_out(result, result, left, right, beta, alpha);
+}
+
+const char *matrix_library() { return onednn() != nullptr ? "oneDNN" : "BLAS"; }
+
+}  // namespace lota
