@@ -251,7 +251,7 @@ def main():
             goldens |= {f"{name}.{key}": value for key, value in make(settings).items()}
             print(name, goldens[f"{name}.losses"].tolist())
     save_file({key: value.contiguous() for key, value in goldens.items()}, OUT / "goldens.safetensors",
-              metadata={"seed": str(SEED), "sparsity": str(SPARSITY), "batch_size": str(BATCH)})
+              metadata={"seed": str(SEED)})
     (OUT / "README.md").write_text(
         "Reference values for training, written by `Scripts/goldens/training.py` (its head says what is inside), seed "
         f"{SEED}, with\ntorch {torch.__version__}, transformers {transformers.__version__}, tokenizers "
