@@ -1,0 +1,108 @@
+import Checkpoints
+import Foundation
+import Testing
+import Tickets
+
+/// `score`, `generate` and `adapter` with and without adapters.
+struct AdapterCommandTests {
+  @Test("score prints one object a row, with token ids where asked")
+  func score() throws {
+    let workspace = try Workspace()
+    let rows = try Lota.succeed(
+      "score", "--model", "model", "--data", "rows.jsonl", "--json", "--show-tokens", in: workspace.directory
+    ).objects()
+    #expect(rows.map { $0["row"] as? Int } == Array(1...12))
+    for row in rows {
+      #expect(Set(row.keys) == ["row", "logprob", "count", "tokens"])
+      let tokens = try #require(row["tokens"] as? [Int])
+      #expect(tokens.last == TinyModel.tokenCount - 1, "the row does not end with the end-of-sequence token")
+      #expect(row["logprob"] as? Double ?? 1 < 0)
+    }
+    // SELE and T, then the bytes of " name FROM t1", the merges aside, and the end of the sequence.
+    let first = try #require(rows.first)
+    #expect((first["tokens"] as? [Int])?.contains(259) == true, "the merge SELE is not used")
+    let plain = try Lota.succeed("score", "--model", "model", "--data", "rows.jsonl", "--json", in: workspace.directory)
+    #expect(try plain.objects().allSatisfy { Set($0.keys) == ["row", "logprob", "count"] })
+    let text = try Lota.succeed("score", "--model", "model", "--data", "rows.jsonl", in: workspace.directory)
+    #expect(text.output.hasPrefix("rows 12, labels ") && text.outputLines.count == 1)
+  }
+
+  @Test("an applied adapter scores as base and adapter do, and touches its ticket alone")
+  func apply() throws {
+    let workspace = try Workspace()
+    let directory = workspace.directory
+    try workspace.train("run")
+    try Lota.succeed("adapter", "verify", "--model", "model", "--adapter", "run/adapter", in: directory)
+    try Lota.succeed(
+      "adapter", "apply", "--model", "model", "--adapter", "run/adapter", "--out", "applied", in: directory)
+    let plain = try Lota.succeed("score", "--model", "model", "--data", "rows.jsonl", "--json", in: directory)
+    let live = try Lota.succeed(
+      "score", "--model", "model", "--adapter", "run/adapter", "--data", "rows.jsonl", "--json", in: directory)
+    let applied = try Lota.succeed("score", "--model", "applied", "--data", "rows.jsonl", "--json", in: directory)
+    #expect(live.output == applied.output)
+    #expect(plain.output != live.output)
+
+    let mask = try Mask(path: directory.file("run/mask.safetensors"))
+    let bits = Dictionary(uniqueKeysWithValues: mask.entries.map { ($0.name, $0.bits) })
+    let (base, tuned) = (try workspace.checkpoint("model"), try workspace.checkpoint("applied"))
+    #expect(base.tensors == tuned.tensors)
+    var changed = 0
+    for tensor in base.tensors {
+      let before = try base.withBytes(of: tensor.name) { Array($0.bindMemory(to: UInt32.self)) }
+      let after = try tuned.withBytes(of: tensor.name) { Array($0.bindMemory(to: UInt32.self)) }
+      let moved = before.indices.filter { before[$0] != after[$0] }
+      changed += moved.count
+      #expect(moved.allSatisfy { bits[tensor.name]?[$0] == true }, "\(tensor.name) changed outside the mask")
+    }
+    #expect(changed > mask.keptCount / 2 && changed <= mask.keptCount)
+    for file in ["config.json", "tokenizer.json", "tokenizer_config.json"] {
+      #expect(try directory.contents("applied/\(file)") == directory.contents("model/\(file)"))
+    }
+  }
+
+  @Test("generation is reproducible, streams what --json reports, and adapters change it")
+  func generate() throws {
+    let workspace = try Workspace()
+    let directory = workspace.directory
+    try workspace.train("run", ["--learning-rate", "0.1", "--steps", "8"])
+    func generate(_ more: String...) throws -> LotaResult {
+      let result = try Lota.run(
+        ["generate", "--model", "model", "--prompt", "List", "--max-tokens", "12"] + more, in: directory)
+      try #require(result.code == 0, "\(result.errors)")
+      return result
+    }
+    let text = try generate().output
+    let figures = try generate("--json").json()
+    #expect(figures["text"] as? String == String(text.dropLast()))
+    #expect((figures["tokens"] as? [Int])?.count ?? 99 <= 12)
+    #expect((figures["prompt"] as? [Int])?.count == 4)
+    #expect(try generate("--adapter", "run/adapter").output != text)
+    let drawn = try (1...3).map { try generate("--temperature", "1.5", "--seed", $0 == 3 ? "2" : "1", "--json").json() }
+    #expect(drawn[0]["tokens"] as? [Int] == drawn[1]["tokens"] as? [Int])
+    #expect(drawn[0]["tokens"] as? [Int] != drawn[2]["tokens"] as? [Int])
+  }
+
+  @Test("inspect reports what the adapter holds")
+  func inspect() throws {
+    let workspace = try Workspace()
+    try workspace.train("run")
+    let figures = try Lota.succeed("adapter", "inspect", "run/adapter", "--json", in: workspace.directory).json()
+    let scoped = try workspace.model.scopedCount()
+    #expect(figures["scoped"] as? Int == scoped)
+    #expect(figures["trained"] as? Int == Int((0.1 * Double(scoped)).rounded()))
+    #expect(figures["method"] as? String == "lota")
+    #expect(figures["base"] as? String == (try ModelFingerprint(workspace.checkpoint("model")).value))
+    let text = try Lota.succeed("adapter", "inspect", "run/adapter", in: workspace.directory).output
+    #expect(text.contains("of \(scoped) scoped weights (sparsity 0.9)"))
+  }
+
+  @Test("doctor names the engine and the devices")
+  func doctor() throws {
+    let directory = try TemporaryDirectory()
+    let figures = try Lota.succeed("doctor", "--json", in: directory).json()
+    #expect((figures["libtorch"] as? String)?.isEmpty == false)
+    #expect((figures["devices"] as? [String: Bool])?["cpu"] == true)
+    #expect(figures["threads"] as? Int ?? 0 >= 1 && figures["memoryInBytes"] as? Int ?? 0 > 0)
+    #expect(try Lota.succeed("doctor", in: directory).output.contains("libtorch"))
+  }
+}

@@ -1,0 +1,95 @@
+import Foundation
+import Testing
+
+/// Wrong usage ends with status 64 and the usage line; help matches the snapshots.
+struct UsageTests {
+  static let training = ["train", "--model", "m", "--data", "d", "--out", "o"]
+
+  @Test("wrong usage", arguments: [
+    (["--nonsense"], "--nonsense"),
+    (["conjure"], "conjure"),
+    (["train"], "--model"),
+    (["train", "--model", "m", "--out", "o"], "--data"),
+    (training + ["--method", "magic"], "magic"),
+    (training + ["--nonsense"], "--nonsense"),
+    (training + ["--steps"], "--steps"),
+    (training + ["--steps", "many"], "many"),
+    (training + ["--steps", "1.5"], "1.5"),
+    (training + ["--sparsity", "most"], "most"),
+    (training + ["--steps", "1", "--epochs", "1"], "--steps and --epochs exclude each other"),
+    (training + ["--calibration-steps", "1", "--calibration-fraction", "1"], "exclude each other"),
+    (training + ["--mask", "a", "--calibration-steps", "1"], "--mask replaces calibration"),
+    (training + ["--optimizer", "lion"], "rmsprop, adamw, sgd"),
+    (training + ["--loss", "mean"], "sequence-sum"),
+    (training + ["--overlength", "ignore"], "truncate"),
+    (training + ["--format", "csv"], "csv"),
+    (training + ["--device", "abacus"], "abacus"),
+    (training + ["--dtype", "int8"], "int8"),
+    (training + ["--threads", "0"], "--threads"),
+    (training + ["extra"], "extra"),
+    (["generate", "--model", "m"], "--prompt"),
+    (["generate", "--model", "m", "--prompt", "p", "--seed", "-1"], "seed"),
+    (["score", "--model", "m"], "--data"),
+    (["score", "--model", "m", "--data", "d", "--show-tokens"], "--json"),
+    (["generate", "--model", "m", "--prompt", "p", "--system", "s"], "--chat"),
+    (["import"], "file"),
+    (["import", "f", "--out", "o", "--dtype", "int4"], "int4"),
+    (["mask", "union", "a", "--out", "o"], "at least two mask files"),
+    (["mask", "union", "a", "b"], "--out"),
+    (["mask", "overlap", "a"], "second"),
+    (["mask", "extract", "--base", "b", "--out", "o"], "--tuned"),
+    (["adapter", "apply", "--model", "m", "--out", "o"], "--adapter"),
+    (["adapter", "remelt"], "remelt"),
+  ])
+  func wrongUsage(arguments: [String], mention: String) throws {
+    try expectUsageError(arguments, in: try TemporaryDirectory(), mentions: [mention])
+  }
+
+  @Test("the version is a line on standard output")
+  func version() throws {
+    let result = try Lota.succeed("--version", in: try TemporaryDirectory())
+    #expect(result.errors.isEmpty && result.outputLines.count == 1)
+    #expect(result.output.split(separator: ".").count == 3)
+  }
+
+  static let verbs = [
+    "", "quickstart", "import", "generate", "score", "train", "calibrate", "mask", "mask extract", "mask random",
+    "mask inspect", "mask overlap", "mask complement", "mask union", "adapter", "adapter inspect", "adapter apply",
+    "adapter verify", "doctor",
+  ]
+
+  /// The text of `--help` is a contract. After an intended change write the snapshots anew with
+  /// `LOTA_UPDATE_SNAPSHOTS=1 swift test --filter UsageTests`, and read the difference.
+  @Test("help matches its snapshot", arguments: verbs)
+  func help(verb: String) throws {
+    let words = verb.split(separator: " ").map(String.init)
+    let result = try Lota.run(words + ["--help"], in: try TemporaryDirectory())
+    #expect(result.code == 0 && result.errors.isEmpty)
+    let name = (["lota"] + words).joined(separator: "-") + ".txt"
+    if ProcessInfo.processInfo.environment["LOTA_UPDATE_SNAPSHOTS"] == "1" {
+      let source = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent("Snapshots")
+      try Data(result.output.utf8).write(to: source.appendingPathComponent(name))
+      return
+    }
+    let snapshot = Bundle.module.bundleURL.appendingPathComponent("Snapshots").appendingPathComponent(name)
+    let expected = try #require(try? String(contentsOf: snapshot, encoding: .utf8), "no snapshot \(name)")
+    #expect(result.output == expected)
+  }
+
+  @Test("every verb shows an example")
+  func examples() throws {
+    let directory = try TemporaryDirectory()
+    for verb in Self.verbs where !["", "mask", "adapter"].contains(verb) {
+      let words = verb.split(separator: " ").map(String.init)
+      let help = try Lota.run(words + ["--help"], in: directory).output
+      #expect(help.contains("Example: lota \(verb)"), "\(verb) shows no example")
+    }
+  }
+
+  @Test("every verb has a snapshot")
+  func complete() throws {
+    let directory = Bundle.module.bundleURL.appendingPathComponent("Snapshots").path
+    let snapshots = try FileManager.default.contentsOfDirectory(atPath: directory)
+    #expect(snapshots.count == Self.verbs.count)
+  }
+}
