@@ -44,7 +44,7 @@ package final class DenseSink: TrainingSink {
 
   private func update(_ parameter: Parameter, _ gradient: Tensor) throws {
     let squares = try gradient.sumOfSquares()
-    guard squares.isFinite else { throw TrainingError.gradientNotFinite(tensor: parameter.name) }
+    guard squares.isFinite else { throw NonFiniteGradient(tensor: parameter.name) }
     let scale = GradientClip.factor(sumOfSquares: squares, maximumNorm: options.maximumGradientNorm)
     try states[parameter.name, default: OptimizerState(options.optimizer)]
       .update(parameter.value, gradient: gradient, scale: scale, rate: rate)

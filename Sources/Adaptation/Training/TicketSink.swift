@@ -70,7 +70,7 @@ package final class TicketSink: TrainingSink {
     try entry.gradient.gather(from: gradient, at: entry.index, accumulating: microBatch > 0)
     guard microBatch == microBatches - 1 else { return }
     let squares = try entry.gradient.sumOfSquares()
-    guard squares.isFinite else { throw TrainingError.gradientNotFinite(tensor: parameter.name) }
+    guard squares.isFinite else { throw NonFiniteGradient(tensor: parameter.name) }
     switch options.clipping {
     case .perTensor:
       let scale = GradientClip.factor(sumOfSquares: squares, maximumNorm: options.maximumGradientNorm)

@@ -52,11 +52,16 @@ struct TrainingPhase {
     let rate = options.rate(step: step)
     sink.beginStep(rate: rate, microBatches: batches.batches.count)
     var total = 0.0
-    for (index, batch) in batches.batches.enumerated() {
-      sink.beginMicroBatch(index)
-      let losses = try model.backward(
-        try batch.sequences(for: model), labels: try batch.labels(for: model), scale: 1 / Double(divisor), sink: sink)
-      total += try losses.sum()
+    do {
+      for (index, batch) in batches.batches.enumerated() {
+        sink.beginMicroBatch(index)
+        let losses = try model.backward(
+          try batch.sequences(for: model), labels: try batch.labels(for: model), scale: 1 / Double(divisor), sink: sink)
+        total += try losses.sum()
+      }
+    } catch let failure as NonFiniteGradient {
+      throw TrainingError.gradientNotFinite(
+        phase: phase, step: step + 1, tensor: failure.tensor, rows: chosen.map(\.number))
     }
     guard total.isFinite else {
       throw TrainingError.lossNotFinite(phase: phase, step: step + 1, rows: chosen.map(\.number))

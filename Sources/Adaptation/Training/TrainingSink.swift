@@ -11,3 +11,8 @@ package protocol TrainingSink: GradientSink {
   /// Bytes of optimizer state, buffers and indices held.
   var stateByteCount: Int { get }
 }
+
+/// A sink was given a gradient with NaN or infinity in it. The training loop adds where that happened.
+package struct NonFiniteGradient: Error, Equatable {
+  package let tensor: String
+}
