@@ -47,8 +47,11 @@ public struct RunConfiguration: Codable, Equatable, Sendable {
     switch calibration {
     case .steps(let steps): try require(steps >= 0, "calibration-steps", steps, "at least 0")
     case .epochs(let epochs):
-      try require(epochs > 0 && epochs.isFinite, "calibration-fraction", epochs, "a positive number")
+      try require(epochs > 0 && epochs < 1e6, "calibration-fraction", epochs, "above 0 and below 1000000")
     }
+    try require(
+      method == .lota || training.clipping == .perTensor, "clipping", training.clipping.rawValue,
+      "per-tensor: full fine-tuning holds one gradient at a time")
     try training.validate()
     _ = try computeDevice()
     _ = try computeType()
