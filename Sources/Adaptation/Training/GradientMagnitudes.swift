@@ -1,5 +1,4 @@
 package import Decoder
-package import Tickets
 package import Torch
 
 /// Keeps the scoped matrices' gradients of one step, to rank a ticket by gradient magnitude.
@@ -8,12 +7,11 @@ package import Torch
 package final class GradientMagnitudes: TrainingSink {
   private var gradients: [String: Tensor] = [:]
   private let names: Set<String>
-  private var microBatch = 0
 
   package init(scopedNames: [String]) { names = Set(scopedNames) }
 
   package func beginStep(rate: Double, microBatches: Int) { gradients.removeAll() }
-  package func beginMicroBatch(_ index: Int) { microBatch = index }
+  package func beginMicroBatch(_ index: Int) {}
   package func endStep() {}
   package func needsGradient(of parameter: Parameter) -> Bool { names.contains(parameter.name) }
 
@@ -21,7 +19,8 @@ package final class GradientMagnitudes: TrainingSink {
     if let held = gradients[parameter.name] {
       try held.add(gradient)
     } else {
-      gradients[parameter.name] = try gradient.converted()
+      // Half-precision gradients of many micro-batches add up in float32.
+      gradients[parameter.name] = try gradient.converted(to: gradient.dtype == .float64 ? .float64 : .float32)
     }
   }
 
