@@ -19,6 +19,22 @@ struct Lota: ParsableCommand {
 
   static func main() {
     Engine.keepFreedMemory()
-    main(nil)
+    do {
+      var command = try parseAsRoot()
+      try command.run()
+    } catch where exitCode(for: error) == .failure {
+      exit(withError: Refusal(message(for: error)))
+    } catch {
+      exit(withError: error)
+    }
+  }
+}
+
+/// What stopped a command, in one line whatever the names in it hold.
+private struct Refusal: Error, CustomStringConvertible {
+  let description: String
+
+  init(_ text: String) {
+    description = text.split(whereSeparator: \.isNewline).joined(separator: " ")
   }
 }

@@ -2,11 +2,11 @@ import Foundation
 
 /// Where commands write: results to standard output, progress and notes to standard error.
 enum Output {
-  static func result(_ text: String) { write(text + "\n", to: .standardOutput) }
+  static func result(_ text: String) { raw(text + "\n") }
 
   static func note(_ text: String) {
     clearLine()
-    write(text + "\n", to: .standardError)
+    write(text + "\n", to: STDERR_FILENO)
   }
 
   /// One object on one line, keys sorted.
@@ -16,19 +16,33 @@ enum Output {
     result(String(decoding: try encoder.encode(value), as: UTF8.self))
   }
 
-  static func raw(_ text: String) { write(text, to: .standardOutput) }
+  /// A result that cannot be delivered, to a full disk for instance, ends the program: nothing after it has a purpose.
+  static func raw(_ text: String) {
+    guard let code = write(text, to: STDOUT_FILENO) else { return }
+    note("Error: standard output: cannot write: \(String(cString: strerror(code)))")
+    exit(EXIT_FAILURE)
+  }
 
   /// Replaces the current line on a terminal; elsewhere writes nothing.
   static func progress(_ text: String) {
     guard isTerminal else { return }
-    write("\r\u{1B}[2K" + text, to: .standardError)
+    write("\r\u{1B}[2K" + text, to: STDERR_FILENO)
   }
 
-  static func clearLine() { if isTerminal { write("\r\u{1B}[2K", to: .standardError) } }
+  static func clearLine() { if isTerminal { write("\r\u{1B}[2K", to: STDERR_FILENO) } }
 
   static let isTerminal = isatty(2) == 1
 
-  private static func write(_ text: String, to handle: FileHandle) { try? handle.write(contentsOf: Data(text.utf8)) }
+  /// All of it. Returns the system's error code when it fails.
+  @discardableResult
+  private static func write(_ text: String, to descriptor: Int32) -> Int32? {
+    var bytes = Array(text.utf8)[...]
+    while !bytes.isEmpty {
+      let count = bytes.withUnsafeBytes { Foundation.write(descriptor, $0.baseAddress, $0.count) }
+      if count >= 0 { bytes = bytes.dropFirst(count) } else if errno != EINTR { return errno }
+    }
+    return nil
+  }
 }
 
 enum Format {
