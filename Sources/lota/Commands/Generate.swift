@@ -38,6 +38,11 @@ struct Generate: ParsableCommand {
   @Flag(help: "Print one JSON object with text, token ids and speed.")
   var json = false
 
+  func validate() throws {
+    if prompt.isEmpty { throw ValidationError("--prompt is empty: give it some text") }
+    if system != nil, !chat { throw ValidationError("--system needs --chat") }
+  }
+
   func run() throws {
     let loaded = try LoadedModel(options, adapters: adapters)
     let text = chat ? try loaded.chatPrompt(prompt, system: system) : prompt

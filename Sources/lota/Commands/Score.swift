@@ -28,6 +28,10 @@ struct Score: ParsableCommand {
   @Flag(help: "Add all token ids, with --json.")
   var showTokens = false
 
+  func validate() throws {
+    if showTokens, !json { throw ValidationError("--show-tokens needs --json") }
+  }
+
   func run() throws {
     let loaded = try LoadedModel(options, adapters: adapters)
     let data = try TrainingData.load(
