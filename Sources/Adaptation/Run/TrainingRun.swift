@@ -37,11 +37,14 @@ public struct TrainingRun {
   /// The model that is trained, in place.
   public let loaded: LoadedModel
   private let rows: [TokenizedRow]
+  /// The ticket of a mask file; nil when calibration finds it.
+  private let givenMask: Mask?
   private let observe: (RunEvent) -> Disposition
 
-  /// Reads the model and every row, and creates the run directory: whatever is wrong with them is said before training.
+  /// Reads the model, every row and the mask, and creates the run directory: whatever is wrong with them is said before
+  /// training, and leaves nothing behind.
   ///
-  /// - Throws: ``TrainingError``, ``TrainingDataError``, ``CheckpointError``, `TokenizerError`.
+  /// - Throws: ``TrainingError``, ``TrainingDataError``, ``CheckpointError``, `TokenizerError`, `TicketsError`.
   public init(
     _ configuration: RunConfiguration, output: String, observe: @escaping (RunEvent) -> Disposition = { _ in .proceed }
   ) throws {
@@ -53,6 +56,7 @@ public struct TrainingRun {
       path: configuration.data, format: configuration.format, encoder: loaded.tokenizer, chat: loaded.chatRenderer,
       maximumLength: configuration.maximumLength, overlength: configuration.overlength)
     rows = data.rows
+    givenMask = try configuration.method == .lota ? Self.checkedTicket(configuration, loaded.model) : nil
     self.configuration = configuration
     self.observe = observe
     directory = try RunDirectory(create: output, configuration: configuration)
@@ -68,6 +72,17 @@ public struct TrainingRun {
   }
 
   // MARK: - Lottery Ticket Adaptation
+
+  /// The mask file's ticket, if one is named. Refuses tickets that do not fit the model or hold no weights.
+  private static func checkedTicket(_ configuration: RunConfiguration, _ model: LanguageModel) throws -> Mask? {
+    let mask = try configuration.mask.map { try Mask(path: $0) }
+    try mask?.checkFits(shapes: model.shapes)
+    let scope = TicketScope.scopedNames(of: model.parameters.map(\.name))
+    let total = scope.reduce(0) { $0 + (model.parameter(named: $1)?.value.shape.reduce(1, *) ?? 0) }
+    let kept = try mask?.keptCount ?? TicketSelection.Amount.sparsity(configuration.sparsity).count(of: total)
+    guard kept > 0 else { throw TrainingError.ticketIsEmpty }
+    return mask
+  }
 
   private func adaptTicket(_ recorder: inout Recorder) throws -> RunOutcome {
     let fingerprint = try ModelFingerprint(loaded.base)
@@ -85,9 +100,7 @@ public struct TrainingRun {
   private func ticket(fingerprint: ModelFingerprint, _ recorder: inout Recorder) throws -> Mask {
     let model = loaded.model
     let names = TicketScope.scopedNames(of: model.parameters.map(\.name))
-    if let path = configuration.mask {
-      let mask = try Mask(path: path)
-      try mask.checkFits(shapes: model.shapes)
+    if let mask = givenMask {
       if let made = mask.baseFingerprint, made != fingerprint.value {
         recorder.note("the mask was extracted from another base model; it is used as it is")
       }
