@@ -23,6 +23,20 @@ public struct RunDirectory: Sendable {
     self.path = path
     let encoder = YAMLEncoder()
     encoder.options.sortKeys = true
-    try FileSystem.writeAtomically(try encoder.encode(configuration), to: configurationPath)
+    let text = try encoder.encode(configuration)
+    let node = try Yams.compose(yaml: text).map(Self.withShortNumbers)
+    try FileSystem.writeAtomically(try node.map { try Yams.serialize(node: $0) } ?? text, to: configurationPath)
+  }
+
+  /// The encoder writes 0.9 as 9e-1; here it is 0.9.
+  private static func withShortNumbers(_ node: Node) -> Node {
+    switch node {
+    case .mapping(let mapping):
+      return Node(mapping.map { ($0.key, withShortNumbers($0.value)) })
+    case .sequence(let sequence): return Node(sequence.map(withShortNumbers))
+    default:
+      guard node.tag.rawValue == Tag.Name.float.rawValue, let value = node.float else { return node }
+      return Node("\(value)")
+    }
   }
 }
