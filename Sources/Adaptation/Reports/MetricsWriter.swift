@@ -1,3 +1,4 @@
+internal import Checkpoints
 import Foundation
 
 /// Appends records to `metrics.jsonl`, each line at once, so that a run that dies leaves all its finished steps.
@@ -14,12 +15,11 @@ public final class MetricsWriter {
     self.path = path
     let lines = FileManager.default.fileExists(atPath: path) ? try MetricsRecord.read(path: path).filter(isKept) : []
     let text = lines.map { $0.jsonLine + "\n" }.joined()
-    do {
-      try Data(text.utf8).write(to: URL(fileURLWithPath: path), options: .atomic)
-      handle = try FileHandle(forWritingTo: URL(fileURLWithPath: path))
+    handle = try ReportError.wrapping(path) {
+      try FileSystem.writeAtomically(text, to: path)
+      let handle = try FileHandle(forWritingTo: URL(fileURLWithPath: path))
       try handle.seekToEnd()
-    } catch {
-      throw ReportError.unwritable(path: path, reason: error.localizedDescription)
+      return handle
     }
   }
 
@@ -27,10 +27,6 @@ public final class MetricsWriter {
 
   /// Throws: ``ReportError/unwritable(path:reason:)``, for instance when the disk is full.
   public func write(_ record: MetricsRecord) throws {
-    do {
-      try handle.write(contentsOf: Data((record.jsonLine + "\n").utf8))
-    } catch {
-      throw ReportError.unwritable(path: path, reason: error.localizedDescription)
-    }
+    try ReportError.wrapping(path) { try handle.write(contentsOf: Data((record.jsonLine + "\n").utf8)) }
   }
 }

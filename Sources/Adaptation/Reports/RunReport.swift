@@ -1,3 +1,4 @@
+internal import Checkpoints
 import Foundation
 
 /// All that a run's `report.html` shows. Everything but the title may be left empty; its section is then left out.
@@ -111,10 +112,6 @@ public struct RunReport: Codable, Equatable, Sendable {
 
   /// Writes the page atomically. Throws: ``ReportError/unwritable(path:reason:)``.
   public func write(to path: String) throws {
-    do {
-      try Data(html.utf8).write(to: URL(fileURLWithPath: path), options: .atomic)
-    } catch {
-      throw ReportError.unwritable(path: path, reason: error.localizedDescription)
-    }
+    try ReportError.wrapping(path) { try FileSystem.writeAtomically(html, to: path) }
   }
 }
