@@ -21,7 +21,7 @@ extension CheckpointError: CustomStringConvertible, LocalizedError {
     case .system(let operation, let path, let code): "\(path): cannot \(operation): \(String(cString: strerror(code)))"
     case .unexpectedEndOfFile(let path, let offset):
       "\(path): ends at byte \(offset); it was changed while in use, or is incomplete"
-    case .outputExists(let path): "\(path): exists and is not empty; choose another place or ask to overwrite it"
+    case .outputExists(let path): "\(path): exists and is not empty; choose another place or remove it first"
     case .outputIsNotADirectory(let path): "\(path): exists and is not a directory; choose another place"
     default: nil
     }
@@ -71,7 +71,7 @@ extension CheckpointError: CustomStringConvertible, LocalizedError {
   private var tensorText: String? {
     switch self {
     case .invalidShape(let tensor, let shape): "tensor \(tensor): impossible shape \(shape)"
-    case .tensorNotFound(let name, let path): "\(path): no tensor \(name)"
+    case .tensorNotFound(let name, let path): "\(path): no tensor \(name); use a model of the same architecture, complete"
     case .rangeOutsideTensor(let name, let range, let count):
       "tensor \(name): range \(range.lowerBound)..<\(range.upperBound) lies outside its 0..<\(count)"
     case .notFloatingPoint(let tensor, let dtype):

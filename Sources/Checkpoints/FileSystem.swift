@@ -121,9 +121,11 @@ public enum FileSystem {
     if path.isEmpty || isDirectory(path) { return }
     let parent = parent(of: path)
     if parent != path, !exists(parent) { try createDirectory(parent) }
-    guard mkdir(path, 0o777) == 0 || (errno == EEXIST && isDirectory(path)) else {
-      throw CheckpointError.system(operation: "create directory", path: path, code: errno)
-    }
+    guard mkdir(path, 0o777) != 0 else { return }
+    let code = errno
+    if code == EEXIST, isDirectory(path) { return }
+    // What is in the way is a file: "File exists" would not say that it should be a directory.
+    throw CheckpointError.system(operation: "create directory", path: path, code: code == EEXIST ? ENOTDIR : code)
   }
 
   static func flushDirectory(_ path: String) throws {
