@@ -36,10 +36,10 @@ struct BadModelTests {
     Defect("a checkpoint that is none", ["model/model.safetensors", "not a safetensors file"]) {
       try $0.write(String(repeating: "not weights ", count: 99), to: "model/model.safetensors")
     },
-    Defect("shapes of another width", ["model/model.safetensors", "model.embed_tokens.weight", "[263, 32]", "[263, 48]"]) {
+    Defect("shapes of another width", ["model: weights", "config.json", "model.embed_tokens.weight is [263, 32], expected [263, 48]"]) {
       try $0.replace(#""hidden_size": 32"#, by: #""hidden_size": 48"#, in: "model/config.json")
     },
-    Defect("a layer that is missing", ["model/model.safetensors", "missing", "model.layers.2."]) {
+    Defect("a layer that is missing", ["model: weights", "config.json", "missing: model.layers.2."]) {
       try $0.replace(#""num_hidden_layers": 2"#, by: #""num_hidden_layers": 3"#, in: "model/config.json")
     },
     Defect("unknown architecture", ["model/config.json", "GPTNeoXForCausalLM", "LlamaForCausalLM"]) {
@@ -49,8 +49,8 @@ struct BadModelTests {
     Defect("malformed config.json", ["model/config.json", "malformed JSON"]) {
       try $0.truncate("model/config.json", to: 60)
     },
-    Defect("a key that is missing", ["model/config.json", "intermediate_size"]) {
-      try $0.replace(#""intermediate_size": 64,"#, by: "", in: "model/config.json")
+    Defect("a value of the wrong type", ["model/config.json", "intermediate_size", "wide"]) {
+      try $0.replace(#""intermediate_size": 64"#, by: #""intermediate_size": "wide""#, in: "model/config.json")
     },
     Defect("a value out of range", ["model/config.json", "num_attention_heads"]) {
       try $0.replace(#""num_attention_heads": 4"#, by: #""num_attention_heads": -4"#, in: "model/config.json")
@@ -72,13 +72,25 @@ struct BadModelTests {
     },
   ]
 
-  @Test("score and train refuse", arguments: defects)
+  @Test("train refuses", arguments: defects)
   func refuses(defect: Defect) throws {
     let workspace = try Workspace()
     try defect.spoil(workspace.directory)
-    try expectRefusal(
-      ["score", "--model", "model", "--data", "rows.jsonl"], in: workspace.directory, mentions: defect.mentions)
     try expectRefusal(workspace.trainingArguments("run"), in: workspace.directory, mentions: defect.mentions)
+  }
+
+  @Test("so does every other verb that reads a model", arguments: [
+    ["score", "--model", "model", "--data", "rows.jsonl"], ["generate", "--model", "model", "--prompt", "a"],
+    ["calibrate", "--model", "model", "--data", "rows.jsonl", "--out", "run"],
+    ["mask", "random", "--model", "model", "--out", "a.mask"],
+    ["mask", "extract", "--base", "whole", "--tuned", "model", "--out", "a.mask"],
+    ["mask", "extract", "--base", "model", "--tuned", "whole", "--out", "a.mask"],
+  ])
+  func everyVerb(arguments: [String]) throws {
+    let workspace = try Workspace()
+    try workspace.directory.copy("model", to: "whole")
+    try workspace.directory.truncate("model/model.safetensors", to: 50_000)
+    try expectRefusal(arguments, in: workspace.directory, mentions: ["model/model.safetensors", "incomplete"])
   }
 
   @Test("weights that are not finite stop training with the rows named")
@@ -120,11 +132,9 @@ struct BadModelTests {
       mentions: [String(options[0].dropFirst(2).prefix(3)), options[1]])
   }
 
-  @Test("an empty prompt is refused, and devices that are not there")
-  func promptAndDevice() throws {
+  @Test("devices that are not there")
+  func device() throws {
     let workspace = try Workspace()
-    try expectRefusal(
-      ["generate", "--model", "model", "--prompt", ""], in: workspace.directory, mentions: ["prompt"])
     try expectRefusal(
       ["score", "--model", "model", "--data", "rows.jsonl", "--device", "cuda:77"], in: workspace.directory,
       mentions: ["cuda"])

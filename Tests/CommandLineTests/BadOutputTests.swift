@@ -40,7 +40,7 @@ struct BadOutputTests {
     #expect(try directory.contents("run/metrics.jsonl") == before)
     try expectRefusal(
       ["adapter", "apply", "--model", "model", "--adapter", "run/adapter", "--out", "run"], in: directory,
-      mentions: ["run: exists and is not empty", "overwrite"])
+      mentions: ["run: exists and is not empty", "remove it"])
     try expectRefusal(
       workspace.trainingArguments("rows.jsonl"), in: directory, mentions: ["rows.jsonl", "not a directory"])
   }

@@ -67,7 +67,7 @@ struct BadRowTests {
       .write(to: URL(fileURLWithPath: directory.file("rows.jsonl")))
     try refuse("row 1", "UTF-8", "byte 12")
     try directory.remove("rows.jsonl")
-    try refuse("cannot be read", "No such file or directory")
+    try refuse("cannot be read", "no such file")
     try FileManager.default.createDirectory(atPath: directory.file("rows.jsonl"), withIntermediateDirectories: false)
     try refuse("cannot be read")
   }

@@ -2,6 +2,7 @@ import Checkpoints
 import Foundation
 import Testing
 import Tickets
+import Torch
 
 /// `train`, `calibrate` and `mask extract` on a tiny model.
 struct TrainingCommandTests {

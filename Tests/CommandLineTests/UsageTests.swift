@@ -29,6 +29,7 @@ struct UsageTests {
     (training + ["extra"], "extra"),
     (["generate", "--model", "m"], "--prompt"),
     (["generate", "--model", "m", "--prompt", "p", "--seed", "-1"], "seed"),
+    (["generate", "--model", "m", "--prompt", ""], "--prompt is empty"),
     (["score", "--model", "m"], "--data"),
     (["score", "--model", "m", "--data", "d", "--show-tokens"], "--json"),
     (["generate", "--model", "m", "--prompt", "p", "--system", "s"], "--chat"),
@@ -60,11 +61,14 @@ struct UsageTests {
 
   /// The text of `--help` is a contract. After an intended change write the snapshots anew with
   /// `LOTA_UPDATE_SNAPSHOTS=1 swift test --filter UsageTests`, and read the difference.
-  @Test("help matches its snapshot", arguments: verbs)
+  @Test("help shows an example and matches its snapshot", arguments: verbs)
   func help(verb: String) throws {
     let words = verb.split(separator: " ").map(String.init)
     let result = try Lota.run(words + ["--help"], in: try TemporaryDirectory())
     #expect(result.code == 0 && result.errors.isEmpty)
+    if !["", "mask", "adapter"].contains(verb) {
+      #expect(result.output.contains("Example: lota \(verb)"), "no example")
+    }
     let name = (["lota"] + words).joined(separator: "-") + ".txt"
     if ProcessInfo.processInfo.environment["LOTA_UPDATE_SNAPSHOTS"] == "1" {
       let source = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent("Snapshots")
@@ -74,16 +78,6 @@ struct UsageTests {
     let snapshot = Bundle.module.bundleURL.appendingPathComponent("Snapshots").appendingPathComponent(name)
     let expected = try #require(try? String(contentsOf: snapshot, encoding: .utf8), "no snapshot \(name)")
     #expect(result.output == expected)
-  }
-
-  @Test("every verb shows an example")
-  func examples() throws {
-    let directory = try TemporaryDirectory()
-    for verb in Self.verbs where !["", "mask", "adapter"].contains(verb) {
-      let words = verb.split(separator: " ").map(String.init)
-      let help = try Lota.run(words + ["--help"], in: directory).output
-      #expect(help.contains("Example: lota \(verb)"), "\(verb) shows no example")
-    }
   }
 
   @Test("every verb has a snapshot")
