@@ -79,10 +79,14 @@ let package = Package(
       resources: [.copy("Goldens")], swiftSettings: strict),
     .testTarget(
       name: "AdaptationTests",
-      dependencies: ["Adaptation", "Decoder", "Tickets", "Tokenizers", "Checkpoints", "Torch", "TestSupport"],
-      swiftSettings: strict),
+      dependencies: [
+        "Adaptation", "Decoder", "Tickets", "Tokenizers", "Checkpoints", "Torch", "TestSupport",
+        .product(name: "Yams", package: "Yams"),
+      ],
+      resources: [.copy("Goldens")], swiftSettings: strict),
     .testTarget(
-      name: "CommandLineTests", dependencies: ["lota", "Checkpoints", "Torch", "TestSupport"], swiftSettings: strict),
+      name: "CommandLineTests", dependencies: ["lota", "Checkpoints", "Tickets", "Torch", "TestSupport"],
+      resources: [.copy("Snapshots")], swiftSettings: strict),
   ],
   cxxLanguageStandard: .cxx20
 )

@@ -1,0 +1,110 @@
+import Adaptation
+import Checkpoints
+import Decoder
+import TestSupport
+import Testing
+import Torch
+
+/// Runs that end early: divergence, damaged weights, and an observer that has seen enough.
+@Suite(.engine) struct TrainingFailureTests {
+  private func poison(_ model: LanguageModel, _ name: String) throws {
+    let parameter = try #require(model.parameter(named: name))
+    try parameter.value.rows(0..<1).fill(.nan)
+  }
+
+  private func expectNothingWritten(_ small: SmallRun) {
+    let directory = small.run.directory
+    #expect(!FileSystem.exists(directory.adapterPath) && !FileSystem.exists(directory.modelPath))
+  }
+
+  /// Errors of the first step, whatever trains.
+  @Test(arguments: [
+    (TrainingMethod.fft, Calibration.steps(5), Phase.training),
+    (.lota, .steps(5), .calibration), (.lota, .steps(1), .calibration), (.lota, .steps(0), .adaptation),
+  ])
+  func weightThatIsNotANumber(_ method: TrainingMethod, _ calibration: Calibration, _ phase: Phase) throws {
+    let small = try SmallRun { configuration in
+      configuration.method = method
+      configuration.calibration = calibration
+    }
+    try poison(small.model, "model.layers.0.mlp.down_proj.weight")
+    let error = #expect(throws: TrainingError.self) { try small.run.run() }
+    switch error {
+    case .gradientNotFinite(let found, let step, let tensor, let rows):
+      #expect(found == phase && step == 1 && rows == [1, 2, 3, 4])
+      #expect(small.model.parameter(named: tensor) != nil)
+    case .lossNotFinite(let found, let step, let rows):
+      #expect(found == phase && step == 1 && rows == [1, 2, 3, 4])
+    default: Issue.record("\(String(describing: error))")
+    }
+    #expect(try small.metrics.isEmpty)
+    expectNothingWritten(small)
+  }
+
+  @Test(arguments: [TrainingMethod.fft, .lota]) func divergence(_ method: TrainingMethod) throws {
+    let small = try SmallRun { configuration in
+      configuration.method = method
+      configuration.calibration = .steps(0)
+      configuration.training.learningRate = 1e30
+    }
+    let error = #expect(throws: TrainingError.self) { try small.run.run() }
+    let phase: Phase = method == .fft ? .training : .adaptation
+    switch error {
+    case .gradientNotFinite(let found, let step, _, let rows), .lossNotFinite(let found, let step, let rows):
+      #expect(found == phase && step == 2 && rows == [5, 6, 7, 8])
+    default: Issue.record("\(String(describing: error))")
+    }
+    let metrics = try small.metrics
+    #expect(metrics.map(\.step) == [1] && metrics.allSatisfy { $0.loss.isFinite })
+    expectNothingWritten(small)
+  }
+
+  /// The damage comes after two good steps.
+  @Test func laterDamage() throws {
+    let holder = Holder()
+    let small = try SmallRun(stop: { report in
+      if report.record.phase == .adaptation, report.record.step == 2, let model = holder.model {
+        try? model.parameter(named: "model.norm.weight")?.value.fill(.nan)
+      }
+      return false
+    })
+    holder.model = small.model
+    let error = #expect(throws: TrainingError.self) { try small.run.run() }
+    if case .gradientNotFinite(.adaptation, 3, let tensor, [9, 10, 11, 12])? = error {
+      #expect(tensor == "model.layers.1.mlp.down_proj.weight")
+    } else {
+      Issue.record("\(String(describing: error))")
+    }
+    #expect(try small.metrics.map(\.step) == [1, 2, 3, 4, 5, 1, 2])
+    expectNothingWritten(small)
+  }
+
+  @Test(arguments: [
+    (TrainingMethod.lota, Phase.calibration, 3), (.lota, .adaptation, 2), (.fft, .training, 1), (.fft, .training, 5),
+  ])
+  func observerStops(_ method: TrainingMethod, _ phase: Phase, _ step: Int) throws {
+    let small = try SmallRun(stop: { $0.record.phase == phase && $0.record.step == step }) { $0.method = method }
+    #expect(throws: TrainingError.stopped(phase: phase, step: step)) { try small.run.run() }
+    let last = try #require(try small.metrics.last)
+    #expect(last.phase == phase && last.step == step)
+    #expect(FileSystem.exists(small.run.directory.maskPath) == (phase == .adaptation))
+    expectNothingWritten(small)
+  }
+
+  @Test func ticketThatRoundsToNothing() throws {
+    #expect(throws: TrainingError.ticketIsEmpty) { try SmallRun { $0.sparsity = 0.99999 } }
+  }
+
+  @Test func messages() {
+    #expect(
+      TrainingError.gradientNotFinite(phase: .adaptation, step: 3, tensor: "w", rows: [4, 9]).description
+        == "adaptation, step 3: the gradient of w is not finite (rows 4, 9): lower --learning-rate or check these rows")
+    #expect(
+      TrainingError.lossNotFinite(phase: .training, step: 1, rows: Array(1...10)).description
+        == "training, step 1: the loss is not finite (rows 1, 2, 3, 4, 5, 6, 7, 8, ...): "
+        + "lower --learning-rate or check these rows")
+    #expect(TrainingError.stopped(phase: .calibration, step: 7).description == "stopped in calibration after step 7")
+  }
+
+  private final class Holder { var model: LanguageModel? }
+}

@@ -1,0 +1,190 @@
+import Adaptation
+import Decoder
+import TestSupport
+import Testing
+import Tickets
+import Torch
+
+/// Sparse training, fed with gradients by hand and by the backward pass.
+@Suite(.engine) struct TrainingTicketSinkTests {
+  private let goldens: TrainingGoldens
+
+  init() throws { goldens = try TrainingGoldens() }
+
+  private func model(_ dtype: DType? = nil) throws -> LanguageModel {
+    try LanguageModel(directory: goldens.model, dtype: dtype)
+  }
+
+  /// Every `stride`-th weight of the tensors whose name `isChosen` takes.
+  private func mask(
+    of model: LanguageModel, stride: Int = 10, _ isChosen: (String) -> Bool = { _ in true }
+  ) throws -> Mask {
+    try Mask(
+      entries: TicketScope.scopedNames(of: model.parameters.map(\.name)).map { name in
+        let shape = model.shapes[name] ?? []
+        let bits = (0..<shape.reduce(1, *)).map { isChosen(name) && $0 % stride == 0 }
+        return Mask.Entry(name: name, shape: shape, bits: BitMask(bits))
+      })
+  }
+
+  private func step(_ model: LanguageModel, _ sink: any TrainingSink, from first: Int = 0, rate: Double = 1e-3) throws {
+    let rows = try goldens.rows()
+    let batch = PackedBatch((0..<4).map { rows[(first + $0) % rows.count] })
+    sink.beginStep(rate: rate, microBatches: 1)
+    sink.beginMicroBatch(0)
+    _ = try model.backward(
+      try PackedSequences(tokens: batch.tokens, offsets: batch.offsets, vocabularySize: 96),
+      labels: try Labels(rows: batch.labelRows, targets: batch.labelTargets), scale: 0.25, sink: sink)
+    try sink.endStep()
+  }
+
+  @Test(arguments: [DType.float32, .bfloat16]) func nothingElseChangesInManySteps(_ dtype: DType) throws {
+    let (trained, base) = (try model(dtype), try model(dtype))
+    let mask = try mask(of: trained)
+    let sink = try TicketSink(TrainingOptions(), mask: mask, model: trained)
+    for number in 0..<40 { try step(trained, sink, from: number * 4) }
+    try trained.expectUnchanged(outside: mask, base: base)
+    let (before, after) = (try base.values(of: mask), try trained.values(of: mask))
+    #expect(zip(before, after).count { $0 != $1 } > mask.keptCount * 9 / 10)
+  }
+
+  @Test func asksOnlyForTheTicketsTensors() throws {
+    let model = try model()
+    let name = "model.layers.1.self_attn.k_proj.weight"
+    let sink = try TicketSink(TrainingOptions(), mask: try mask(of: model) { $0 == name }, model: model)
+    #expect(model.parameters.filter { sink.needsGradient(of: $0) }.map(\.name) == [name])
+    let spy = CountingSink(sink)
+    try step(model, spy)
+    #expect(spy.delivered == [name])
+  }
+
+  @Test func emptyTicket() throws {
+    let model = try model()
+    let empty = try mask(of: model) { _ in false }
+    #expect(throws: TrainingError.ticketIsEmpty) {
+      try TicketSink(TrainingOptions(), mask: empty, model: model)
+    }
+  }
+
+  @Test func maskOfAnotherModel() throws {
+    let model = try model()
+    let name = "model.layers.0.mlp.up_proj.weight"
+    let wrong = try Mask(entries: [
+      Mask.Entry(name: name, shape: [4, 4], bits: BitMask(count: 16, filled: true)),
+      Mask.Entry(name: "model.layers.7.mlp.up_proj.weight", shape: [2], bits: BitMask(count: 2, filled: true)),
+    ])
+    #expect(
+      throws: TicketsError.maskDoesNotFit([
+        "\(name) has shape [40, 32], the mask has [4, 4]", "model.layers.7.mlp.up_proj.weight is missing",
+      ])
+    ) { try TicketSink(TrainingOptions(), mask: wrong, model: model) }
+  }
+
+  /// Index, value and gradient are 4 bytes a weight each, and so is every moment.
+  @Test(arguments: [(OptimizerSettings.rmsProp(), 16), (.adamW(), 20), (.sgd, 12)])
+  func stateSize(_ optimizer: OptimizerSettings, _ bytesPerWeight: Int) throws {
+    for dtype in [DType.float32, .bfloat16] {
+      let model = try model(dtype)
+      var options = TrainingOptions()
+      options.optimizer = optimizer
+      let mask = try mask(of: model)
+      let sink = try TicketSink(options, mask: mask, model: model)
+      #expect(sink.stateByteCount == 12 * mask.keptCount)
+      try step(model, sink)
+      #expect(sink.stateByteCount == bytesPerWeight * mask.keptCount)
+    }
+  }
+
+  /// Each step is a 32nd of what moves a bfloat16 weight of this size.
+  @Test func masterValuesKeepWhatHalfPrecisionRoundsAway() throws {
+    let model = try model(.bfloat16)
+    let name = "model.layers.0.self_attn.q_proj.weight"
+    let parameter = try #require(model.parameter(named: name))
+    try parameter.value.fill(1.5)
+    var options = TrainingOptions()
+    options.optimizer = .sgd
+    options.maximumGradientNorm = nil
+    let mask = try mask(of: model, stride: 3) { $0 == name }
+    let sink = try TicketSink(options, mask: mask, model: model)
+    let gradient = try Tensor.full(parameter.shape, 1, .bfloat16)
+    let rate = 0x1p-12
+    for count in 1...100 {
+      sink.beginStep(rate: rate, microBatches: 1)
+      sink.beginMicroBatch(0)
+      try sink.consume(gradient, of: parameter)
+      try sink.endStep()
+      let master = 1.5 - Float(count) * Float(rate)
+      let rounded = try Tensor.from([master]).converted(to: .bfloat16).values(as: Float.self)[0]
+      let stored = try model.values(name)
+      #expect(stored[0] == rounded && stored[3] == rounded && stored[1] == 1.5 && stored[2] == 1.5)
+      if count == 1 { #expect(stored[0] == 1.5) }
+      if count == 100 { #expect(stored[0] < 1.48) }
+    }
+  }
+
+  @Test func clipping() throws {
+    let model = try model()
+    let names = ["model.layers.0.self_attn.q_proj.weight", "model.layers.0.self_attn.k_proj.weight"]
+    let mask = try mask(of: model, stride: 256) { names.contains($0) }  // 4 and 2 weights
+    #expect(mask.keptCount == 6)
+    for (clipping, factors) in [
+      (Clipping.perTensor, [1 / (36.0.squareRoot() + 1e-6), 1 / (128.0.squareRoot() + 1e-6)]),
+      (.global, Array(repeating: 1 / (164.0.squareRoot() + 1e-6), count: 2)),
+    ] {
+      var options = TrainingOptions()
+      options.optimizer = .sgd
+      options.clipping = clipping
+      let sink = try TicketSink(options, mask: mask, model: model)
+      sink.beginStep(rate: 1, microBatches: 1)
+      sink.beginMicroBatch(0)
+      var before: [Float] = []
+      // Gradients outside the ticket must not count towards the norm.
+      for (name, value) in zip(names, [3.0, 8.0]) {
+        let parameter = try #require(model.parameter(named: name))
+        before.append(try model.values(name)[0])
+        try sink.consume(try Tensor.full(parameter.shape, value), of: parameter)
+      }
+      try sink.endStep()
+      for (index, name) in names.enumerated() {
+        let moved = Double(before[index] - (try model.values(name)[0]))
+        expectClose(moved, factors[index] * [3.0, 8.0][index], absolute: 1e-6, "\(clipping) \(name)")
+      }
+    }
+  }
+
+  @Test func gradientThatIsNotANumber() throws {
+    let model = try model()
+    let name = "model.layers.0.self_attn.q_proj.weight"
+    let parameter = try #require(model.parameter(named: name))
+    for sink in [
+      try TicketSink(TrainingOptions(), mask: try mask(of: model), model: model) as any TrainingSink,
+      DenseSink(TrainingOptions()),
+    ] {
+      let before = try model.snapshot()
+      sink.beginStep(rate: 1, microBatches: 1)
+      sink.beginMicroBatch(0)
+      let gradient = try Tensor.full(parameter.shape, .infinity)
+      #expect(throws: NonFiniteGradient.self) { try sink.consume(gradient, of: parameter) }
+      #expect(try model.snapshot() == before)
+    }
+  }
+}
+
+/// Passes everything on and notes what arrives.
+final class CountingSink: TrainingSink {
+  private let sink: any TrainingSink
+  private(set) var delivered: [String] = []
+
+  init(_ sink: any TrainingSink) { self.sink = sink }
+
+  func beginStep(rate: Double, microBatches: Int) { sink.beginStep(rate: rate, microBatches: microBatches) }
+  func beginMicroBatch(_ index: Int) { sink.beginMicroBatch(index) }
+  func endStep() throws { try sink.endStep() }
+  func needsGradient(of parameter: Parameter) -> Bool { sink.needsGradient(of: parameter) }
+  var stateByteCount: Int { sink.stateByteCount }
+
+  func consume(_ gradient: Tensor, of parameter: Parameter) throws {
+    delivered.append(parameter.name)
+    try sink.consume(gradient, of: parameter)
+  }
+}
