@@ -12,6 +12,7 @@ public struct QuickstartSettings: Codable, Equatable, Sendable {
   public var epochs = 1.0
   public var batchSize = 16
   public var learningRate = 1e-4
+  public var warmupSteps = 8
   public var maximumAnswerTokens = 48
   public var sampleCount = 3
   public var seed: UInt64 = 0
@@ -118,6 +119,7 @@ public struct QuickstartRun {
     configuration.training.length = .epochs(settings.epochs)
     configuration.training.batchSize = settings.batchSize
     configuration.training.learningRate = settings.learningRate
+    configuration.training.warmupSteps = settings.warmupSteps
     configuration.training.seed = settings.seed
     return try TrainingRun(configuration, output: FileSystem.join(output, "run"), observe: observe)
   }

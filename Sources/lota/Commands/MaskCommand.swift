@@ -20,19 +20,39 @@ struct MaskCommand: ParsableCommand {
     @Option(help: ArgumentHelp("Mask of weights that may not be selected; may be repeated.", valueName: "file"))
     var exclude: [String] = []
     @Flag(help: "When too few weights changed, fill up with unchanged ones in canonical order.") var fill = false
+    @Flag(help: "Print one JSON object with counts and times.") var json = false
 
     func run() throws {
+      let clock = ContinuousClock()
+      let start = clock.now
       let base = try Checkpoint(directory: base)
       let tuned = try Checkpoint(directory: tuned)
       let names = TicketScope.scopedNames(of: base.tensors.map(\.name))
       guard !names.isEmpty else { throw TicketsError.noScopedWeights(found: base.tensors.count) }
       let excluded = try exclude.map { try Mask(path: $0) }
+      let fingerprint = try ModelFingerprint(base).value
+      let identified = clock.now
       let mask = try TicketSelection.select(
         base: base, tuned: tuned, names: names, amount: .sparsity(sparsity),
         excluding: try excluded.dropFirst().reduce(excluded.first) { try $0?.union($1) },
-        unchanged: fill ? .fillInOrder : .refuse, baseFingerprint: try ModelFingerprint(base).value)
+        unchanged: fill ? .fillInOrder : .refuse, baseFingerprint: fingerprint)
+      let selected = clock.now
       try mask.write(to: out)
-      Output.result("\(out): \(mask.keptCount) of \(mask.scopedCount) weights")
+      guard json else { return Output.result("\(out): \(mask.keptCount) of \(mask.scopedCount) weights") }
+      try Output.json(
+        Figures(
+          mask: out, kept: mask.keptCount, scoped: mask.scopedCount, seconds: (selected - identified) / .seconds(1),
+          fingerprintSeconds: (identified - start) / .seconds(1)))
+    }
+
+    private struct Figures: Encodable {
+      let mask: String
+      let kept: Int
+      let scoped: Int
+      /// Of the selection alone.
+      let seconds: Double
+      /// Of reading and hashing the base.
+      let fingerprintSeconds: Double
     }
   }
 
