@@ -95,6 +95,18 @@ import Torch
     }
   }
 
+  @Test func stateSizeOfDenseTraining() throws {
+    let model = try model()
+    let count = model.parameters.reduce(0) { $0 + $1.value.elementCount }
+    let sink = DenseSink(TrainingOptions())
+    try step(model, sink)
+    #expect(sink.stateByteCount == 4 * count)
+    let some = DenseSink(TrainingOptions()) { $0.hasSuffix("norm.weight") }
+    #expect(model.parameters.count { some.needsGradient(of: $0) } == 5)
+    try step(model, some)
+    #expect(some.stateByteCount == 4 * 5 * 32)
+  }
+
   /// Each step is a 32nd of what moves a bfloat16 weight of this size.
   @Test func masterValuesKeepWhatHalfPrecisionRoundsAway() throws {
     let model = try model(.bfloat16)

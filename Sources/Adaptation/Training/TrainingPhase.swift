@@ -9,7 +9,7 @@ public struct StepReport: Equatable, Sendable {
   public let stepCount: Int
 }
 
-/// What the observer of a run wants next.
+/// What the observer of a run wants next. A run looks at it after steps only.
 public enum Disposition: Sendable { case proceed, stop }
 
 /// Runs the steps of one phase: the same loop for every method, which is what the sink makes it.
