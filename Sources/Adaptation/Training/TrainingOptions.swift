@@ -81,7 +81,7 @@ public struct TrainingOptions: Codable, Equatable, Sendable {
     case .steps(let steps): try require(steps >= 1, "steps", steps, "at least 1")
     case .epochs(let epochs): try require(epochs > 0 && epochs < 1e6, "epochs", epochs, "above 0 and below 1000000")
     }
-    try require(batchSize >= 1, "batch-size", batchSize, "at least 1")
+    try require((1...1_000_000).contains(batchSize), "batch-size", batchSize, "from 1 to 1000000")
     try require(learningRate > 0 && learningRate.isFinite, "learning-rate", learningRate, "a positive number")
     try require(warmupSteps >= 0, "warmup-steps", warmupSteps, "at least 0")
     let norm = maximumGradientNorm ?? 1
