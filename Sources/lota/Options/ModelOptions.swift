@@ -27,7 +27,7 @@ struct ComputeOptions: ParsableArguments {
     if let dtype, DType(configurationName: dtype)?.isFloatingPoint != true {
       throw ValidationError("--dtype is '\(dtype)': use float32, bfloat16, float16 or float64")
     }
-    if let threads, threads < 1 { throw ValidationError("--threads is \(threads): use at least 1") }
+    if let threads, !(1...1024).contains(threads) { throw ValidationError("--threads is \(threads): use 1 to 1024") }
   }
 
   func apply() throws { if let threads { try Engine.setThreadCount(threads) } }
