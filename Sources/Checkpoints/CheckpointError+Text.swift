@@ -18,7 +18,8 @@ extension CheckpointError: CustomStringConvertible, LocalizedError {
     switch self {
     case .fileNotFound(let path): "\(path): no such file"
     case .notARegularFile(let path): "\(path): not a regular file"
-    case .system(let operation, let path, let code): "\(path): cannot \(operation): \(String(cString: strerror(code)))"
+    case .system(let operation, let path, let code):
+      "\(path.isEmpty ? "''" : path): cannot \(operation): \(String(cString: strerror(code)))"
     case .unexpectedEndOfFile(let path, let offset):
       "\(path): ends at byte \(offset); it was changed while in use, or is incomplete"
     case .outputExists(let path): "\(path): exists and is not empty; choose another place or remove it first"

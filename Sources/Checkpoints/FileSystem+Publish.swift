@@ -36,6 +36,9 @@ extension FileSystem {
 
   /// Whether ``publishDirectory(_:overwrite:_:)`` could show a directory here; call it before expensive work.
   public static func checkPublishable(_ path: String, overwrite: Bool = false) throws {
+    guard !path.isEmpty else {
+      throw CheckpointError.system(operation: "create directory", path: path, code: ENOENT)
+    }
     var status = stat()
     guard lstat(path, &status) == 0 else { return }
     guard isDirectory(path) else { throw CheckpointError.outputIsNotADirectory(path: path) }

@@ -23,8 +23,11 @@ package final class OutputFile {
     temporaryPath = FileSystem.temporaryPath(beside: path)
     // One of the same name can only be left from a process that is gone.
     unlink(temporaryPath)
-    descriptor = open(temporaryPath, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
-    let code = errno
+    // A temporary beside "" or a directory could be written, but never renamed.
+    let isDirectory = FileSystem.isDirectory(path)
+    descriptor =
+      path.isEmpty || isDirectory ? -1 : open(temporaryPath, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
+    let code = isDirectory ? EISDIR : path.isEmpty ? ENOENT : errno
     buffer = .allocate(byteCount: Self.bufferByteCount, alignment: 16)
     if descriptor < 0 {
       isTemporaryPresent = false
