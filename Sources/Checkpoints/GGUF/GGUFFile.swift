@@ -84,7 +84,11 @@ public final class GGUFFile: @unchecked Sendable {
     do {
       return try MappedFile(path: path)
     } catch let error as CheckpointError {
-      throw GGUFError.unreadable(path: path, reason: error.description)
+      // Both texts begin with the path; once is enough.
+      let text = error.description
+      let prefix = path + ": "
+      throw GGUFError.unreadable(
+        path: path, reason: text.hasPrefix(prefix) ? String(text.dropFirst(prefix.count)) : text)
     }
   }
 
