@@ -22,10 +22,8 @@ struct Lota: ParsableCommand {
     do {
       var command = try parseAsRoot()
       try command.run()
-    } catch where exitCode(for: error) == .failure {
-      exit(withError: Refusal(message(for: error)))
     } catch {
-      exit(withError: error)
+      exit(withError: exitCode(for: error) == .failure ? Refusal(message(for: error)) : error)
     }
   }
 }
