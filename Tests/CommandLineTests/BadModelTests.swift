@@ -36,7 +36,10 @@ struct BadModelTests {
     Defect("a checkpoint that is none", ["model/model.safetensors", "not a safetensors file"]) {
       try $0.write(String(repeating: "not weights ", count: 99), to: "model/model.safetensors")
     },
-    Defect("shapes of another width", ["model: weights", "config.json", "model.embed_tokens.weight is [263, 32], expected [263, 48]"]) {
+    Defect(
+      "shapes of another width",
+      ["model: weights", "config.json", "model.embed_tokens.weight is [263, 32], expected [263, 48]"]
+    ) {
       try $0.replace(#""hidden_size": 32"#, by: #""hidden_size": 48"#, in: "model/config.json")
     },
     Defect("a layer that is missing", ["model: weights", "config.json", "missing: model.layers.2."]) {
@@ -79,13 +82,15 @@ struct BadModelTests {
     try expectRefusal(workspace.trainingArguments("run"), in: workspace.directory, mentions: defect.mentions)
   }
 
-  @Test("so does every other verb that reads a model", arguments: [
-    ["score", "--model", "model", "--data", "rows.jsonl"], ["generate", "--model", "model", "--prompt", "a"],
-    ["calibrate", "--model", "model", "--data", "rows.jsonl", "--out", "run"],
-    ["mask", "random", "--model", "model", "--out", "a.mask"],
-    ["mask", "extract", "--base", "whole", "--tuned", "model", "--out", "a.mask"],
-    ["mask", "extract", "--base", "model", "--tuned", "whole", "--out", "a.mask"],
-  ])
+  @Test(
+    "so does every other verb that reads a model",
+    arguments: [
+      ["score", "--model", "model", "--data", "rows.jsonl"], ["generate", "--model", "model", "--prompt", "a"],
+      ["calibrate", "--model", "model", "--data", "rows.jsonl", "--out", "run"],
+      ["mask", "random", "--model", "model", "--out", "a.mask"],
+      ["mask", "extract", "--base", "whole", "--tuned", "model", "--out", "a.mask"],
+      ["mask", "extract", "--base", "model", "--tuned", "whole", "--out", "a.mask"],
+    ])
   func everyVerb(arguments: [String]) throws {
     let workspace = try Workspace()
     try workspace.directory.copy("model", to: "whole")
@@ -100,7 +105,8 @@ struct BadModelTests {
         if name == "model.layers.1.mlp.up_proj.weight" { values[3] = .nan }
       }))
     try expectRefusal(
-      workspace.trainingArguments("run"), in: workspace.directory, mentions: ["calibration, step 1", "not finite", "rows"],
+      workspace.trainingArguments("run"), in: workspace.directory,
+      mentions: ["calibration, step 1", "not finite", "rows"],
       leavesFiles: true)
     try expectRefusal(
       ["generate", "--model", "model", "--prompt", "a"], in: workspace.directory, mentions: ["NaN"], leavesFiles: true)
@@ -111,7 +117,8 @@ struct BadModelTests {
     let directory = try TemporaryDirectory()
     try directory.write(content, to: "model.gguf")
     try expectRefusal(["import", "model.gguf", "--out", "out"], in: directory, mentions: ["model.gguf"])
-    try expectRefusal(["import", "absent.gguf", "--out", "out"], in: directory, mentions: ["absent.gguf", "no such file"])
+    try expectRefusal(
+      ["import", "absent.gguf", "--out", "out"], in: directory, mentions: ["absent.gguf", "no such file"])
   }
 
   @Test("a model without chat template cannot chat")
@@ -122,9 +129,11 @@ struct BadModelTests {
       mentions: ["model", "no chat template", "leave out --chat"])
   }
 
-  @Test("sampling settings out of range", arguments: [
-    ["--temperature", "-1"], ["--top-k", "0"], ["--top-p", "1.5"], ["--max-tokens", "-2"],
-  ])
+  @Test(
+    "sampling settings out of range",
+    arguments: [
+      ["--temperature", "-1"], ["--top-k", "0"], ["--top-p", "1.5"], ["--max-tokens", "-2"],
+    ])
   func sampling(options: [String]) throws {
     let workspace = try Workspace()
     try expectRefusal(

@@ -4,15 +4,17 @@ import Testing
 /// Places that cannot be written to. Permissions do not hold for the superuser, so the tests use paths that no user can
 /// create: below a regular file.
 struct BadOutputTests {
-  @Test("a path below a regular file", arguments: [
-    ["train", "--model", "model", "--data", "rows.jsonl", "--out", "file/run"],
-    ["calibrate", "--model", "model", "--data", "rows.jsonl", "--out", "file/run"],
-    ["mask", "random", "--model", "model", "--out", "file/a.mask"],
-    ["mask", "extract", "--base", "model", "--tuned", "tuned", "--out", "file/a.mask"],
-    ["mask", "complement", "given.mask", "--out", "file/a.mask"],
-    ["mask", "union", "given.mask", "given.mask", "--out", "file/a.mask"],
-    ["adapter", "apply", "--model", "model", "--adapter", "run/adapter", "--out", "file/applied"],
-  ])
+  @Test(
+    "a path below a regular file",
+    arguments: [
+      ["train", "--model", "model", "--data", "rows.jsonl", "--out", "file/run"],
+      ["calibrate", "--model", "model", "--data", "rows.jsonl", "--out", "file/run"],
+      ["mask", "random", "--model", "model", "--out", "file/a.mask"],
+      ["mask", "extract", "--base", "model", "--tuned", "tuned", "--out", "file/a.mask"],
+      ["mask", "complement", "given.mask", "--out", "file/a.mask"],
+      ["mask", "union", "given.mask", "given.mask", "--out", "file/a.mask"],
+      ["adapter", "apply", "--model", "model", "--adapter", "run/adapter", "--out", "file/applied"],
+    ])
   func belowAFile(arguments: [String]) throws {
     let workspace = try Workspace()
     let directory = workspace.directory
@@ -49,7 +51,17 @@ struct BadOutputTests {
   func directoryForFile() throws {
     let workspace = try Workspace()
     try expectRefusal(
-      ["mask", "random", "--model", "model", "--out", "model"], in: workspace.directory, mentions: ["model"])
+      ["mask", "random", "--model", "model", "--out", "model"], in: workspace.directory,
+      mentions: ["model: cannot create: Is a directory"])
+  }
+
+  @Test("an empty path")
+  func emptyPath() throws {
+    let workspace = try Workspace()
+    try expectRefusal(
+      workspace.trainingArguments(""), in: workspace.directory, mentions: ["'': cannot create directory"])
+    try expectRefusal(
+      ["mask", "random", "--model", "model", "--out", ""], in: workspace.directory, mentions: ["'': cannot create"])
   }
 
   @Test("applying over the base itself is refused")
@@ -64,10 +76,12 @@ struct BadOutputTests {
   }
 
   #if os(Linux)
-  @Test("a full disk under standard output is an error", arguments: [
-    ["score", "--model", "model", "--data", "rows.jsonl", "--json"], ["generate", "--model", "model", "--prompt", "a"],
-    ["doctor"],
-  ])
+  @Test(
+    "a full disk under standard output is an error",
+    arguments: [
+      ["score", "--model", "model", "--data", "rows.jsonl", "--json"],
+      ["generate", "--model", "model", "--prompt", "a"],
+    ])
   func fullDisk(arguments: [String]) throws {
     let workspace = try Workspace()
     let full = try FileHandle(forWritingTo: URL(fileURLWithPath: "/dev/full"))
@@ -77,10 +91,12 @@ struct BadOutputTests {
   }
   #endif
 
-  @Test("a reader that has gone ends the program without a trace", arguments: [
-    ["score", "--model", "model", "--data", "rows.jsonl", "--json"], ["generate", "--model", "model", "--prompt", "a"],
-    ["doctor"],
-  ])
+  @Test(
+    "a reader that has gone ends the program without a trace",
+    arguments: [
+      ["score", "--model", "model", "--data", "rows.jsonl", "--json"],
+      ["generate", "--model", "model", "--prompt", "a"],
+    ])
   func closedPipe(arguments: [String]) throws {
     let workspace = try Workspace()
     let pipe = Pipe()

@@ -16,11 +16,14 @@ struct BadRowTests {
     Defect(testDescription: "no JSON", row: "SELECT 1", mentions: ["malformed JSON"]),
     Defect(testDescription: "no object", row: "[1, 2]", mentions: ["expected an object", "array"]),
     Defect(testDescription: "no completion", row: #"{"prompt": "a"}"#, mentions: ["'completion' is missing"]),
-    Defect(testDescription: "a number", row: #"{"prompt": "a", "completion": 5}"#, mentions: ["'completion'", "a string"]),
-    Defect(testDescription: "no labels", row: #"{"prompt": "a", "completion": ""}"#, mentions: ["nothing to learn", "empty"]),
+    Defect(
+      testDescription: "a number", row: #"{"prompt": "a", "completion": 5}"#, mentions: ["'completion'", "a string"]),
+    Defect(
+      testDescription: "no labels", row: #"{"prompt": "a", "completion": ""}"#, mentions: ["nothing to learn", "empty"]),
     Defect(testDescription: "another format", row: #"{"text": "a"}"#, mentions: ["'prompt' is missing"]),
     Defect(
-      testDescription: "longer than the limit", row: #"{"prompt": "a", "completion": "\#(String(repeating: "x", count: 90))"}"#,
+      testDescription: "longer than the limit",
+      row: #"{"prompt": "a", "completion": "\#(String(repeating: "x", count: 90))"}"#,
       options: ["--max-length", "80", "--overlength", "error"],
       mentions: ["92 tokens", "limit of 80", "--max-length"]),
   ]
@@ -76,7 +79,8 @@ struct BadRowTests {
   func templates() throws {
     let workspace = try Workspace(TinyModel(hasEndOfSequence: false))
     try expectRefusal(
-      workspace.trainingArguments("run"), in: workspace.directory, mentions: ["rows.jsonl", "end-of-sequence", "eos_token"])
+      workspace.trainingArguments("run"), in: workspace.directory,
+      mentions: ["rows.jsonl", "end-of-sequence", "eos_token"])
     try workspace.directory.write(
       #"{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}"#, to: "rows.jsonl")
     try expectRefusal(

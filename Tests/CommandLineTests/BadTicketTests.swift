@@ -17,10 +17,13 @@ struct BadTicketTests {
     }
   }
 
-  @Test("settings of training out of range", arguments: [
-    ("--steps", "0"), ("--batch-size", "0"), ("--learning-rate", "0"), ("--learning-rate", "nan"),
-    ("--warmup-steps", "-1"), ("--max-grad-norm", "-1"), ("--max-length", "1"), ("--micro-batch-tokens", "0"),
-  ])
+  @Test(
+    "settings of training out of range",
+    arguments: [
+      ("--steps", "0"), ("--batch-size", "0"), ("--batch-size", "\(Int.max)"), ("--learning-rate", "0"),
+      ("--learning-rate", "nan"),
+      ("--warmup-steps", "-1"), ("--max-grad-norm", "-1"), ("--max-length", "1"), ("--micro-batch-tokens", "0"),
+    ])
   func settings(option: String, value: String) throws {
     let workspace = try Workspace()
     let arguments = ["train", "--model", "model", "--data", "rows.jsonl", "--out", "run", "\(option)=\(value)"]
@@ -47,14 +50,16 @@ struct BadTicketTests {
     let train = ["train", "--model", "model", "--data", "rows.jsonl", "--out", "run", "--mask"]
     try expectRefusal(train + ["absent.mask"], in: directory, mentions: ["absent.mask", "no such file"])
     try expectRefusal(train + ["deep.mask"], in: directory, mentions: ["mask", "model.layers.2."])
-    try expectRefusal(train + ["wide.mask"], in: directory, mentions: ["mask", "has shape [32, 32], the mask has [48, 48]"])
+    try expectRefusal(
+      train + ["wide.mask"], in: directory, mentions: ["mask", "has shape [32, 32], the mask has [48, 48]"])
     try expectRefusal(train + ["rows.jsonl"], in: directory, mentions: ["rows.jsonl"])
     try expectRefusal(
       train + ["model/model.safetensors"], in: directory, mentions: ["model/model.safetensors", "not a usable mask"])
     for other in ["deep", "wide"] {
       for verb in [["overlap"], ["union", "--out", "both.mask"]] {
         try expectRefusal(
-          ["mask"] + verb + ["good.mask", "\(other).mask"], in: directory, mentions: ["different models", "model.layers."])
+          ["mask"] + verb + ["good.mask", "\(other).mask"], in: directory,
+          mentions: ["different models", "model.layers."])
       }
     }
     try directory.copy("good.mask", to: "cut.mask")

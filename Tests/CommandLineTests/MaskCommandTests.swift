@@ -82,6 +82,7 @@ struct MaskCommandTests {
     #expect(figures["both"] as? Int == 0)
     try Lota.succeed(
       "mask", "extract", "--base", "model", "--tuned", "model", "--fill", "--out", "filled.mask", in: directory)
-    #expect(try mask("filled.mask", workspace).keptCount == Int((0.1 * Double(workspace.model.scopedCount())).rounded()))
+    #expect(
+      try mask("filled.mask", workspace).keptCount == Int((0.1 * Double(workspace.model.scopedCount())).rounded()))
   }
 }

@@ -39,7 +39,10 @@ struct TrainingCommandTests {
     let records = try lines.map { line in
       try #require(try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any])
     }
-    #expect(records.map { $0["phase"] as? String } == ["calibration", "calibration", "adaptation", "adaptation", "adaptation"])
+    #expect(
+      records.map { $0["phase"] as? String } == [
+        "calibration", "calibration", "adaptation", "adaptation", "adaptation",
+      ])
     #expect(records.map { $0["step"] as? Int } == [1, 2, 1, 2, 3])
     for record in records {
       let loss = try #require(record["loss"] as? Double)
@@ -109,16 +112,21 @@ struct TrainingCommandTests {
     }
     #expect(adapters[0] == adapters[1])
     #expect(adapters[0] != adapters[2])
-    #expect(try workspace.directory.contents("first/adapter/adapter_config.json")
-      == workspace.directory.contents("second/adapter/adapter_config.json"))
+    #expect(
+      try workspace.directory.contents("first/adapter/adapter_config.json")
+        == workspace.directory.contents("second/adapter/adapter_config.json"))
   }
 
-  @Test("calibration of zero steps draws the ticket, one step ranks gradients; both say so",
+  @Test(
+    "calibration of zero steps draws the ticket, one step ranks gradients; both say so",
     arguments: [("0", "at random"), ("1", "gradient magnitude")])
   func shortCalibration(steps: String, note: String) throws {
     let workspace = try Workspace()
     let result = try Lota.run(
-      ["train", "--model", "model", "--data", "rows.jsonl", "--out", "run", "--calibration-steps", steps, "--steps", "1"]
+      [
+        "train", "--model", "model", "--data", "rows.jsonl", "--out", "run", "--calibration-steps", steps, "--steps",
+        "1",
+      ]
         + Workspace.schedule, in: workspace.directory)
     #expect(result.code == 0 && result.errors.contains(note), "\(result.errors)")
     #expect(workspace.directory.exists("run/adapter/adapter_model.safetensors"))

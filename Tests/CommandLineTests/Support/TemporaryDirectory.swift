@@ -40,7 +40,8 @@ final class TemporaryDirectory: Sendable {
   }
 
   /// Replaces the first occurrence of some text in a file, which need not be all text.
-  func replace(_ old: String, by new: String, in name: String, sourceLocation: SourceLocation = #_sourceLocation) throws {
+  func replace(_ old: String, by new: String, in name: String, sourceLocation: SourceLocation = #_sourceLocation) throws
+  {
     var data = try contents(name)
     let range = try #require(
       data.firstRange(of: Data(old.utf8)), "\(name) does not hold '\(old)'", sourceLocation: sourceLocation)

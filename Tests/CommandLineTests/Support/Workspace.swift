@@ -51,7 +51,8 @@ func expectRefusal(
   let before = directory.everything()
   let result = try Lota.run(arguments, in: directory)
   let shown = "lota \(arguments.joined(separator: " ")): \(result.errors)"
-  #expect(result.code == 1 && !result.wasSignalled, "ended with \(result.code); \(shown)", sourceLocation: sourceLocation)
+  #expect(
+    result.code == 1 && !result.wasSignalled, "ended with \(result.code); \(shown)", sourceLocation: sourceLocation)
   #expect(result.output.isEmpty, "printed \(result.output); \(shown)", sourceLocation: sourceLocation)
   let lines = result.errors.split(separator: "\n", omittingEmptySubsequences: false)
   if leavesFiles {
@@ -77,9 +78,12 @@ func expectUsageError(
   let before = directory.everything()
   let result = try Lota.run(arguments, in: directory)
   let shown = "lota \(arguments.joined(separator: " ")): \(result.errors)"
-  #expect(result.code == 64 && !result.wasSignalled, "ended with \(result.code); \(shown)", sourceLocation: sourceLocation)
+  #expect(
+    result.code == 64 && !result.wasSignalled, "ended with \(result.code); \(shown)", sourceLocation: sourceLocation)
   #expect(result.output.isEmpty, "\(shown)", sourceLocation: sourceLocation)
-  #expect(result.errors.hasPrefix("Error: ") && result.errors.contains("Usage: lota "), "\(shown)", sourceLocation: sourceLocation)
+  #expect(
+    result.errors.hasPrefix("Error: ") && result.errors.contains("Usage: lota "), "\(shown)",
+    sourceLocation: sourceLocation)
   for text in mentions {
     #expect(result.errors.contains(text), "does not mention '\(text)': \(shown)", sourceLocation: sourceLocation)
   }
