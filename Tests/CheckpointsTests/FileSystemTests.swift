@@ -40,7 +40,7 @@ import Darwin
       try FileSystem.createDirectory(directory + "/a/b/c/")
       #expect(FileSystem.isDirectory(directory + "/a/b/c"))
       let error = #expect(throws: CheckpointError.self) { try FileSystem.writeAtomically("x", to: directory + "/a/b") }
-      #expect(error?.description == "\(directory)/a/b: cannot rename the finished file to: Is a directory")
+      #expect(error?.description == "\(directory)/a/b: cannot create: Is a directory")
       #expect(try FileSystem.contents(of: directory + "/a") == ["b"])
     }
   }
