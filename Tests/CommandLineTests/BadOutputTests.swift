@@ -55,6 +55,15 @@ struct BadOutputTests {
       mentions: ["model: cannot create: Is a directory"])
   }
 
+  @Test("the quickstart looks at its output first")
+  func quickstart() throws {
+    let workspace = try Workspace()
+    let verb = ["quickstart", "--gguf", "absent.gguf", "--out"]
+    try expectRefusal(
+      verb + ["model"], in: workspace.directory, mentions: ["model: exists and is not empty", "remove it"])
+    try expectRefusal(verb + ["rows.jsonl/out"], in: workspace.directory, mentions: ["rows.jsonl", "Not a directory"])
+  }
+
   @Test("an empty path")
   func emptyPath() throws {
     let workspace = try Workspace()
