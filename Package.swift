@@ -39,20 +39,21 @@ let package = Package(
         .linkedLibrary("torch_cpu"), .linkedLibrary("c10"),
       ]),
     .target(name: "Torch", dependencies: ["CTorch"], swiftSettings: strict),
+    .target(name: "Primitives", swiftSettings: strict),
     .target(
       name: "Checkpoints",
-      dependencies: ["Torch", .product(name: "Crypto", package: "swift-crypto")],
+      dependencies: ["Primitives", "Torch", .product(name: "Crypto", package: "swift-crypto")],
       swiftSettings: strict),
     .target(
       name: "Tokenizers",
-      dependencies: [.product(name: "HeapModule", package: "swift-collections")],
+      dependencies: ["Primitives", .product(name: "HeapModule", package: "swift-collections")],
       swiftSettings: strict),
-    .target(name: "Decoder", dependencies: ["Torch", "Checkpoints"], swiftSettings: strict),
-    .target(name: "Tickets", dependencies: ["Checkpoints", "Torch"], swiftSettings: strict),
+    .target(name: "Decoder", dependencies: ["Primitives", "Torch", "Checkpoints"], swiftSettings: strict),
+    .target(name: "Tickets", dependencies: ["Primitives", "Checkpoints", "Torch"], swiftSettings: strict),
     .target(
       name: "Adaptation",
       dependencies: [
-        "Torch", "Checkpoints", "Tokenizers", "Decoder", "Tickets",
+        "Primitives", "Torch", "Checkpoints", "Tokenizers", "Decoder", "Tickets",
         .product(name: "Yams", package: "Yams"),
       ],
       swiftSettings: strict),
@@ -63,7 +64,8 @@ let package = Package(
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: strict),
-    .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: strict),
+    .target(name: "TestSupport", dependencies: ["Primitives"], path: "Tests/TestSupport", swiftSettings: strict),
+    .testTarget(name: "PrimitivesTests", dependencies: ["Primitives"], swiftSettings: strict),
     .testTarget(name: "TorchTests", dependencies: ["Torch", "TestSupport"], swiftSettings: strict),
     .testTarget(
       name: "CheckpointsTests", dependencies: ["Checkpoints", "Torch", "TestSupport"],
@@ -80,7 +82,7 @@ let package = Package(
     .testTarget(
       name: "AdaptationTests",
       dependencies: [
-        "Adaptation", "Decoder", "Tickets", "Tokenizers", "Checkpoints", "Torch", "TestSupport",
+        "Adaptation", "Decoder", "Tickets", "Tokenizers", "Checkpoints", "Torch", "Primitives", "TestSupport",
         .product(name: "Yams", package: "Yams"),
       ],
       resources: [.copy("Goldens")], swiftSettings: strict),

@@ -1,4 +1,5 @@
 public import Foundation
+import Primitives
 import Torch
 
 #if canImport(Glibc)

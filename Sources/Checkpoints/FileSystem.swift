@@ -1,4 +1,5 @@
 public import Foundation
+package import Primitives
 import Synchronization
 
 #if canImport(Glibc)

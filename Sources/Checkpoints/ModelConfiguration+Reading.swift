@@ -1,3 +1,4 @@
+package import Primitives
 import Torch
 
 extension ModelConfiguration {
@@ -183,7 +184,7 @@ private struct ConfigurationReader {
   func rope(maximumPositions: Int) throws -> (theta: Double, scaling: ModelConfiguration.RopeScaling) {
     let outerTheta = try double("rope_theta") ?? 10_000
     let outerOriginal = try integer("original_max_position_embeddings")
-    let key = value("rope_scaling").map { $0 != .object([:]) } ?? false ? "rope_scaling" : "rope_parameters"
+    let key = value("rope_scaling").map { $0 != .object([]) } ?? false ? "rope_scaling" : "rope_parameters"
     guard let dictionary = value(key) else { return (outerTheta, .none) }
     guard dictionary.objectValue != nil else { throw invalid(key, dictionary, "an object is needed") }
     let inner = ConfigurationReader(json: dictionary, path: path, prefix: key + ".")

@@ -1,6 +1,7 @@
 import Crypto
 import Dispatch
 import Foundation
+import Primitives
 import Synchronization
 import Torch
 

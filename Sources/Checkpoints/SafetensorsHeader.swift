@@ -1,3 +1,4 @@
+import Primitives
 import Torch
 
 /// The JSON header of a safetensors file: which tensors lie where in the data section behind it.

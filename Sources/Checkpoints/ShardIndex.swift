@@ -1,4 +1,5 @@
 import Foundation
+import Primitives
 
 /// `model.safetensors.index.json`: which shard holds which tensor.
 package struct ShardIndex: Equatable, Sendable {

@@ -1,4 +1,5 @@
 internal import Foundation
+internal import Primitives
 
 /// What stands beside `tokenizer.json`: `tokenizer_config.json`, and in older directories `special_tokens_map.json`.
 ///
@@ -60,7 +61,7 @@ struct TokenizerConfiguration {
 
   /// A string, or an object with `content` and flags.
   private static func special(_ node: JSONNode) throws -> AddedToken {
-    if case .string(let content) = node.value { return AddedToken(special: content) }
+    if case .string(let content) = node.value { return AddedToken(special: Array(content.utf8)) }
     var token = try AddedToken(node)
     token.isSpecial = true
     return token
@@ -68,8 +69,7 @@ struct TokenizerConfiguration {
 
   private mutating func addDecoder(_ node: JSONNode) throws {
     guard let decoder = node.optional("added_tokens_decoder") else { return }
-    for (key, value) in try decoder.members() {
-      let name = String(decoding: key, as: UTF8.self)
+    for (name, value) in try decoder.members() {
       let token = try AddedToken(JSONNode(value: value, file: decoder.file, field: "\(decoder.field).\(name)"))
       guard let id = Int(name), (0...Vocabulary.maximumID).contains(id) else {
         throw TokenizerError.invalidID(
@@ -90,7 +90,7 @@ struct TokenizerConfiguration {
   private static func template(_ node: JSONNode) throws -> String? {
     guard let field = node.optional("chat_template") else { return nil }
     switch field.value {
-    case .string(let source): return String(decoding: source, as: UTF8.self)
+    case .string(let source): return source
     case .array:
       for entry in try field.elements() where try entry.required("name").string() == "default" {
         return try entry.required("template").string()

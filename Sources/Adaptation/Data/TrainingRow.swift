@@ -1,4 +1,5 @@
 import Foundation
+import Primitives
 
 /// One turn of a conversation, as a row holds it.
 public struct RowMessage: Equatable, Sendable {
@@ -56,11 +57,11 @@ struct RowParser {
     }
     let value: JSONValue
     do {
-      value = try decoder.decode(JSONValue.self, from: Data(bytes))
+      value = try decoder.decode(DecodedJSON.self, from: Data(bytes)).value
     } catch {
       throw TrainingDataError.malformedJSON(location, reason: Self.reason(error, bytes))
     }
-    guard case .object(let fields) = value else { throw TrainingDataError.notAnObject(location, found: value.kind) }
+    guard let fields = value.objectValue else { throw TrainingDataError.notAnObject(location, found: value.kind) }
     return fields
   }
 
@@ -114,7 +115,7 @@ private struct RowFields {
     }
     let messages = try elements.enumerated().map { index, element in
       let name = "messages[\(index)]"
-      guard case .object(let message) = element else {
+      guard let message = element.objectValue else {
         throw TrainingDataError.wrongType(location, field: name, expected: "an object", found: element.kind)
       }
       return RowMessage(

@@ -1,4 +1,5 @@
 import Foundation
+import Primitives
 public import Torch
 
 /// Turns a GGUF file into a Hugging Face model directory.
@@ -51,7 +52,7 @@ public enum GGUFImporter {
     let descriptions = try sources.map { try TensorDescription(name: $0.name, dtype: dtype, shape: $0.info.shape) }
 
     try FileSystem.publishDirectory(directory, overwrite: overwrite) { temporary in
-      let texts: [(String, OrderedJSON)] = [
+      let texts: [JSONValue.Member] = [
         ("config.json", model.configuration(dtype: dtype, tokenizer: tokenizer)),
         ("generation_config.json", tokenizer.generationJSON),
         ("tokenizer.json", tokenizer.tokenizerJSON),

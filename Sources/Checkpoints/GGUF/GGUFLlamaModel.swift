@@ -1,3 +1,4 @@
+import Primitives
 import Torch
 
 /// A llama model as a GGUF file describes it: sizes from the metadata, and which tensor becomes which.
@@ -93,9 +94,9 @@ struct GGUFLlamaModel {
 
   // MARK: config.json
 
-  func configuration(dtype: DType, tokenizer: GGUFTokenizer) -> OrderedJSON {
+  func configuration(dtype: DType, tokenizer: GGUFTokenizer) -> JSONValue {
     let isMistral = slidingWindow != nil
-    var members: [(String, OrderedJSON)] = [
+    var members: [JSONValue.Member] = [
       ("architectures", [.string(isMistral ? "MistralForCausalLM" : "LlamaForCausalLM")]),
       ("model_type", .string(isMistral ? "mistral" : "llama")),
       ("vocab_size", .integer(vocabularySize)),
@@ -117,7 +118,7 @@ struct GGUFLlamaModel {
       ("initializer_range", 0.02),
     ]
     if isMistral {
-      members.append(("sliding_window", slidingWindow.map(OrderedJSON.integer) ?? .null))
+      members.append(("sliding_window", slidingWindow.map(JSONValue.integer) ?? .null))
     } else {
       members += [
         ("attention_bias", .bool(attentionBias)), ("mlp_bias", .bool(mlpBias)), ("pretraining_tp", 1),

@@ -1,3 +1,5 @@
+import Primitives
+
 #if canImport(Glibc)
 import Glibc
 #elseif canImport(Darwin)
@@ -11,7 +13,7 @@ enum GGUFRopeScaling: Equatable {
   case llama3(factor: Double, lowFrequencyFactor: Double, highFrequencyFactor: Double, originalMaximumPositions: Int)
 
   /// The `rope_scaling` entry of `config.json`.
-  var json: OrderedJSON {
+  var json: JSONValue {
     switch self {
     case .none: .null
     // Releases of transformers before 4.43 know only "type".

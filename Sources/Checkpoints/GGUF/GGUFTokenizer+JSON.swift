@@ -1,9 +1,11 @@
+import Primitives
+
 /// The tokenizer in Hugging Face's files.
 extension GGUFTokenizer {
   /// `tokenizer.json`, as the `tokenizers` library reads it.
-  var tokenizerJSON: OrderedJSON {
+  var tokenizerJSON: JSONValue {
     [
-      "version": "1.0", "truncation": nil, "padding": nil,
+      "version": "1.0", "truncation": .null, "padding": .null,
       "added_tokens": .array(addedTokens.map { addedToken($0, includingID: true) }),
       "normalizer": normalizer, "pre_tokenizer": preTokenizer, "post_processor": postProcessor, "decoder": decoder,
       "model": modelJSON,
@@ -12,8 +14,8 @@ extension GGUFTokenizer {
 
   /// `tokenizer_config.json`. The generic class makes transformers use `tokenizer.json` as it is: the class it would
   /// choose for llama builds its own pre-tokenizer. The chat template is here, where releases 4 and 5 both look.
-  var configurationJSON: OrderedJSON {
-    var members: [(String, OrderedJSON)] = [
+  var configurationJSON: JSONValue {
+    var members: [JSONValue.Member] = [
       ("tokenizer_class", "PreTrainedTokenizerFast"),
       ("add_bos_token", .bool(addsBOS)),
       ("add_eos_token", .bool(addsEOS)),
@@ -29,17 +31,17 @@ extension GGUFTokenizer {
   }
 
   /// `special_tokens_map.json`.
-  var specialTokensJSON: OrderedJSON { .object(namedTokens.map { ($0, .string($1)) }) }
+  var specialTokensJSON: JSONValue { .object(namedTokens.map { ($0, .string($1)) }) }
 
   /// `generation_config.json`.
-  var generationJSON: OrderedJSON { .object([("_from_model_config", true)] + modelTokenIDs) }
+  var generationJSON: JSONValue { .object([("_from_model_config", true)] + modelTokenIDs) }
 
   /// The token ids that `config.json` and `generation_config.json` hold.
-  var modelTokenIDs: [(String, OrderedJSON)] {
-    var members: [(String, OrderedJSON)] = []
+  var modelTokenIDs: [JSONValue.Member] {
+    var members: [JSONValue.Member] = []
     if let bosID { members.append(("bos_token_id", .integer(bosID))) }
     if let end = endIDs.first {
-      members.append(("eos_token_id", endIDs.count == 1 ? .integer(end) : .array(endIDs.map(OrderedJSON.integer))))
+      members.append(("eos_token_id", endIDs.count == 1 ? .integer(end) : .array(endIDs.map(JSONValue.integer))))
     }
     if let paddingID { members.append(("pad_token_id", .integer(paddingID))) }
     return members
@@ -59,15 +61,15 @@ extension GGUFTokenizer {
     [bosID, eosID, unknownID, paddingID].contains(id) || otherEndIDs.contains(id)
   }
 
-  private func addedToken(_ id: Int, includingID: Bool) -> OrderedJSON {
-    let members: [(String, OrderedJSON)] = [
+  private func addedToken(_ id: Int, includingID: Bool) -> JSONValue {
+    let members: [JSONValue.Member] = [
       ("content", .string(tokens[id])), ("single_word", false), ("lstrip", false), ("rstrip", false),
       ("normalized", false), ("special", .bool(kinds[id] != .userDefined || hasRole(id))),
     ]
     return .object((includingID ? [("id", .integer(id))] : []) + members)
   }
 
-  private var modelJSON: OrderedJSON {
+  private var modelJSON: JSONValue {
     let merges: [(String, String)]
     var ignoresMerges = false
     var isSentencePiece = false
@@ -79,10 +81,10 @@ extension GGUFTokenizer {
       merges = derived
       isSentencePiece = true
     }
-    let unknown = isSentencePiece ? unknownID.map { OrderedJSON.string(tokens[$0]) } : nil
+    let unknown = isSentencePiece ? unknownID.map { JSONValue.string(tokens[$0]) } : nil
     return [
-      "type": "BPE", "dropout": nil, "unk_token": unknown ?? .null, "continuing_subword_prefix": nil,
-      "end_of_word_suffix": nil, "fuse_unk": .bool(isSentencePiece), "byte_fallback": .bool(isSentencePiece),
+      "type": "BPE", "dropout": .null, "unk_token": unknown ?? .null, "continuing_subword_prefix": .null,
+      "end_of_word_suffix": .null, "fuse_unk": .bool(isSentencePiece), "byte_fallback": .bool(isSentencePiece),
       "ignore_merges": .bool(ignoresMerges),
       "vocab": .object(tokens.enumerated().map { ($1, .integer($0)) }),
       "merges": .array(merges.map { [.string($0), .string($1)] }),
@@ -91,18 +93,18 @@ extension GGUFTokenizer {
 
   // MARK: Pipeline
 
-  private var normalizer: OrderedJSON {
+  private var normalizer: JSONValue {
     switch model {
     case .byteLevel(.qwen2, _): return ["type": "NFC"]
     case .byteLevel: return .null
     case .sentencePiece:
-      let replace: OrderedJSON = ["type": "Replace", "pattern": ["String": " "], "content": "▁"]
+      let replace: JSONValue = ["type": "Replace", "pattern": ["String": " "], "content": "▁"]
       guard addsSpacePrefix else { return replace }
       return ["type": "Sequence", "normalizers": [["type": "Prepend", "prepend": "▁"], replace]]
     }
   }
 
-  private var preTokenizer: OrderedJSON {
+  private var preTokenizer: JSONValue {
     guard case .byteLevel(let kind, _) = model else { return .null }
     switch kind {
     case .gpt2: return byteLevel(usesPattern: true)
@@ -126,26 +128,26 @@ extension GGUFTokenizer {
     }
   }
 
-  private func byteLevel(usesPattern: Bool) -> OrderedJSON {
+  private func byteLevel(usesPattern: Bool) -> JSONValue {
     [
       "type": "ByteLevel", "add_prefix_space": .bool(addsSpacePrefix), "trim_offsets": true,
       "use_regex": .bool(usesPattern),
     ]
   }
 
-  private var decoder: OrderedJSON {
+  private var decoder: JSONValue {
     guard case .sentencePiece = model else {
       return ["type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true]
     }
-    var steps: [OrderedJSON] = [
+    var steps: [JSONValue] = [
       ["type": "Replace", "pattern": ["String": "▁"], "content": " "], ["type": "ByteFallback"], ["type": "Fuse"],
     ]
     if addsSpacePrefix { steps.append(["type": "Strip", "content": " ", "start": 1, "stop": 0]) }
     return ["type": "Sequence", "decoders": .array(steps)]
   }
 
-  private var postProcessor: OrderedJSON {
-    let byteLevel: OrderedJSON = [
+  private var postProcessor: JSONValue {
+    let byteLevel: JSONValue = [
       "type": "ByteLevel", "add_prefix_space": true, "trim_offsets": false, "use_regex": true,
     ]
     let isByteLevel = if case .byteLevel = model { true } else { false }
@@ -154,20 +156,20 @@ extension GGUFTokenizer {
   }
 
   /// The beginning and end tokens around a text, and around each of a pair.
-  private var template: OrderedJSON {
+  private var template: JSONValue {
     let bos = addsBOS ? bosID.map { tokens[$0] } : nil
     let eos = addsEOS ? eosID.map { tokens[$0] } : nil
-    func sequence(_ name: String, _ type: Int) -> [OrderedJSON] {
-      let special = { (token: String) -> OrderedJSON in
+    func sequence(_ name: String, _ type: Int) -> [JSONValue] {
+      let special = { (token: String) -> JSONValue in
         ["SpecialToken": ["id": .string(token), "type_id": .integer(type)]]
       }
-      let text: OrderedJSON = ["Sequence": ["id": .string(name), "type_id": .integer(type)]]
+      let text: JSONValue = ["Sequence": ["id": .string(name), "type_id": .integer(type)]]
       return (bos.map { [special($0)] } ?? []) + [text] + (eos.map { [special($0)] } ?? [])
     }
     let ids = [addsBOS ? bosID : nil, addsEOS ? eosID : nil].compactMap { $0 }
     let unique = ids.count == 2 && ids[0] == ids[1] ? [ids[0]] : ids
-    let members = unique.map { id -> (String, OrderedJSON) in
-      let token = OrderedJSON.string(tokens[id])
+    let members = unique.map { id -> JSONValue.Member in
+      let token = JSONValue.string(tokens[id])
       return (tokens[id], ["id": token, "ids": [.integer(id)], "tokens": [token]])
     }
     return [

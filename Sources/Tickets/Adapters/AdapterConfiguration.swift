@@ -1,5 +1,6 @@
 import Checkpoints
 import Foundation
+import Primitives
 public import Torch
 
 /// `adapter_config.json`: what an adapter is, what it changes, and which base it belongs to.

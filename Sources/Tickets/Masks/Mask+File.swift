@@ -1,5 +1,6 @@
 import Checkpoints
 import Foundation
+import Primitives
 import Torch
 
 /// The file: per scoped weight a `U8` tensor under the weight's own name with its bits packed least significant first,

@@ -1,3 +1,5 @@
+internal import Primitives
+
 extension BPEModel {
   /// - Parameter takesBytes: the pre-tokenizer ends with the byte-level alphabet. Words then come as plain bytes when
   /// the
@@ -59,10 +61,9 @@ extension BPEModel {
     if let dropout = node.optional("dropout") {
       switch dropout.value {
       case .integer(0): break
-      case .number(let text) where Double(String(decoding: text, as: UTF8.self)) == 0: break
-      case .number(let text):
-        throw TokenizerError.unsupportedOption(
-          path: node.file, field: dropout.field, value: String(decoding: text, as: UTF8.self))
+      case .numeral(let text) where Double(text) == 0: break
+      case .numeral(let text):
+        throw TokenizerError.unsupportedOption(path: node.file, field: dropout.field, value: text)
       default: throw dropout.wrongType("null or 0")
       }
     }
@@ -89,20 +90,20 @@ extension BPEModel {
     return merges
   }
 
-  private static func pair(_ value: JSONTree, _ index: Int, _ node: JSONNode) throws -> ([UInt8], [UInt8])? {
+  private static func pair(_ value: JSONValue, _ index: Int, _ node: JSONNode) throws -> ([UInt8], [UInt8])? {
     switch value {
     case .array(let parts):
       if parts.count == 2, case .string(let left) = parts[0], case .string(let right) = parts[1] {
-        return (left, right)
+        return (Array(left.utf8), Array(right.utf8))
       }
       throw TokenizerError.malformedMerge(path: node.file, index: index, merge: "[\(parts.count) elements]")
     case .string(let text):
-      if text.starts(with: "#version".utf8) { return nil }
-      guard let space = text.firstIndex(of: 0x20), text.lastIndex(of: 0x20) == space else {
-        throw TokenizerError.malformedMerge(
-          path: node.file, index: index, merge: String(decoding: text, as: UTF8.self))
+      let bytes = text.utf8
+      if bytes.starts(with: "#version".utf8) { return nil }
+      guard let space = bytes.firstIndex(of: 0x20), bytes.lastIndex(of: 0x20) == space else {
+        throw TokenizerError.malformedMerge(path: node.file, index: index, merge: text)
       }
-      return (Array(text[..<space]), Array(text[(space + 1)...]))
+      return (Array(bytes[..<space]), Array(bytes[bytes.index(after: space)...]))
     default:
       throw TokenizerError.wrongType(
         path: node.file, field: "\(node.field)[\(index)]", expected: "a string or an array of two strings")

@@ -1,3 +1,5 @@
+internal import Primitives
+
 /// The model's tokens, both ways. Keys are UTF-8 bytes.
 struct Vocabulary: Sendable {
   /// A larger id is refused: it would only be a corrupt file.
@@ -13,29 +15,29 @@ struct Vocabulary: Sendable {
     table = ByteTable(minimumCapacity: members.count)
     tokens = []
     tokens.reserveCapacity(members.count)
-    for (key, value) in members {
+    for (name, value) in members {
+      let key = Array(name.utf8)
       let id: Int
       switch value {
       case .integer(let number) where (0...Self.maximumID).contains(number): id = number
-      case .integer(let number): throw Self.invalid(key, "\(number)", node)
-      case .number(let text): throw Self.invalid(key, String(decoding: text, as: UTF8.self), node)
+      case .integer(let number): throw Self.invalid(name, "\(number)", node)
+      case .numeral(let text): throw Self.invalid(name, text, node)
       default: throw node.wrongType("an object of integers")
       }
       guard table.insert(key, id) else {
-        throw TokenizerError.duplicateToken(path: node.file, token: String(decoding: key, as: UTF8.self))
+        throw TokenizerError.duplicateToken(path: node.file, token: name)
       }
       if id >= tokens.count { tokens += Array(repeating: nil, count: id + 1 - tokens.count) }
       if let other = tokens[id] {
         throw TokenizerError.duplicateID(
-          path: node.file, id: id, first: String(decoding: other, as: UTF8.self),
-          second: String(decoding: key, as: UTF8.self))
+          path: node.file, id: id, first: String(decoding: other, as: UTF8.self), second: name)
       }
       tokens[id] = key
     }
   }
 
-  private static func invalid(_ key: [UInt8], _ id: String, _ node: JSONNode) -> TokenizerError {
-    .invalidID(path: node.file, token: String(decoding: key, as: UTF8.self), id: id)
+  private static func invalid(_ token: String, _ id: String, _ node: JSONNode) -> TokenizerError {
+    .invalidID(path: node.file, token: token, id: id)
   }
 
   /// Number of tokens.

@@ -1,5 +1,5 @@
-import Checkpoints
 import Foundation
+import Primitives
 import Testing
 
 @Suite struct JSONParserTests {
@@ -17,7 +17,7 @@ import Testing
     #expect(value["big"]?.integerValue == nil)
     #expect(value["t"]?.boolValue == true && value["t"]?.integerValue == nil)
     #expect(value["n"] == .null)
-    #expect(value["l"] == .array([.array([]), .object([:]), .string("x")]))
+    #expect(value["l"] == .array([.array([]), .object([]), .string("x")]))
     #expect(value["missing"] == nil)
   }
 
@@ -42,5 +42,20 @@ import Testing
   ])
   func refuses(_ text: String) {
     #expect(throws: JSONParser.Failure.self) { try parse(text) }
+  }
+
+  @Test func rulesKeepWhatIsRefusedElsewhere() throws {
+    let text = "{\"\u{e9}\": 1e999, \"e\u{301}\": 1.50, \"a\": 1, \"a\": [[2]]}"
+    let rules = JSONParser.Rules(allowsDuplicateKeys: true, keepsNumerals: true, maximumDepth: 3)
+    let value = try Array(text.utf8).withUnsafeBytes { try JSONParser.parse($0, rules: rules) }
+    #expect(value["\u{e9}"] == .numeral("1e999") && value["e\u{301}"] == .numeral("1.50"))
+    #expect(value["a"] == [[2]], "the last counts")
+    guard case .object(let members) = value else { return #expect(Bool(false), "\(value)") }
+    #expect(members.map { Array($0.key.utf8) } == [[0xC3, 0xA9], [0x65, 0xCC, 0x81], [0x61], [0x61]])
+    #expect(throws: JSONParser.Failure.self) { try parse(text) }
+    let error = #expect(throws: JSONParser.Failure.self) {
+      try Array("[[[]]]".utf8).withUnsafeBytes { try JSONParser.parse($0, rules: .init(maximumDepth: 1)) }
+    }
+    #expect(error?.problem == .tooDeep(limit: 1) && error?.offset == 2)
   }
 }

@@ -1,17 +1,4 @@
-/// A JSON value to be written: members keep their order, strings keep their bytes.
-///
-/// Vocabularies hold distinct tokens that are canonically equivalent, which a Swift dictionary keyed by `String` takes
-/// for one; so an object here is a list.
-package indirect enum OrderedJSON: Sendable {
-  case object([(String, OrderedJSON)])
-  case array([OrderedJSON])
-  case string(String)
-  case integer(Int)
-  /// Must be finite.
-  case number(Double)
-  case bool(Bool)
-  case null
-
+extension JSONValue {
   /// The text, one member or element a line in the outer `expandedLevels` levels and compact below.
   package func encoded(expandedLevels: Int = 3) -> [UInt8] {
     var writer = Writer(expandedLevels: expandedLevels)
@@ -24,19 +11,20 @@ package indirect enum OrderedJSON: Sendable {
     var bytes: [UInt8] = []
     let expandedLevels: Int
 
-    mutating func write(_ value: OrderedJSON, level: Int) {
+    mutating func write(_ value: JSONValue, level: Int) {
       switch value {
       case .object(let members):
         writeList("{", "}", members, level: level) { writer, member in
-          writer.writeString(member.0)
+          writer.writeString(member.key)
           writer.bytes.append(contentsOf: ": ".utf8)
-          writer.write(member.1, level: level + 1)
+          writer.write(member.value, level: level + 1)
         }
       case .array(let elements):
         writeList("[", "]", elements, level: level) { $0.write($1, level: level + 1) }
       case .string(let text): writeString(text)
       case .integer(let value): bytes.append(contentsOf: value.description.utf8)
       case .number(let value): bytes.append(contentsOf: value.description.utf8)
+      case .numeral(let text): bytes.append(contentsOf: text.utf8)
       case .bool(let value): bytes.append(contentsOf: value.description.utf8)
       case .null: bytes.append(contentsOf: "null".utf8)
       }
@@ -80,16 +68,4 @@ package indirect enum OrderedJSON: Sendable {
       bytes.append(quote)
     }
   }
-}
-
-extension OrderedJSON: ExpressibleByDictionaryLiteral, ExpressibleByArrayLiteral, ExpressibleByStringLiteral,
-  ExpressibleByIntegerLiteral, ExpressibleByFloatLiteral, ExpressibleByBooleanLiteral, ExpressibleByNilLiteral
-{
-  package init(dictionaryLiteral elements: (String, OrderedJSON)...) { self = .object(elements) }
-  package init(arrayLiteral elements: OrderedJSON...) { self = .array(elements) }
-  package init(stringLiteral value: String) { self = .string(value) }
-  package init(integerLiteral value: Int) { self = .integer(value) }
-  package init(floatLiteral value: Double) { self = .number(value) }
-  package init(booleanLiteral value: Bool) { self = .bool(value) }
-  package init(nilLiteral: ()) { self = .null }
 }

@@ -1,37 +1,16 @@
-/// A JSON value whose strings keep their exact bytes.
-///
-/// Vocabularies hold tokens that differ only by Unicode normalization; as dictionary keys of type `String` they
-/// would collide, since Swift compares strings by canonical equivalence.
-enum JSONTree: Sendable {
-  case null
-  case bool(Bool)
-  case integer(Int)
-  /// A number that is not a 64-bit integer, as written.
-  case number([UInt8])
-  /// UTF-8, escapes resolved.
-  case string([UInt8])
-  case array([JSONTree])
-  /// Members in file order; of a repeated name the last one counts.
-  case object([(key: [UInt8], value: JSONTree)])
-}
+internal import Primitives
 
 /// A value with its place in a file, so that errors can name both.
 struct JSONNode {
-  let value: JSONTree
+  let value: JSONValue
   let file: String
   /// Dotted path of names from the root.
   let field: String
 
-  var isNull: Bool {
-    if case .null = value { true } else { false }
-  }
-
   /// The member `name`, or nil when it is absent or null.
   func optional(_ name: String) -> JSONNode? {
-    guard case .object(let members) = value else { return nil }
-    guard let member = members.last(where: { $0.key.elementsEqual(name.utf8) }) else { return nil }
-    let node = JSONNode(value: member.value, file: file, field: field.isEmpty ? name : "\(field).\(name)")
-    return node.isNull ? nil : node
+    guard let member = value[name], !member.isNull else { return nil }
+    return JSONNode(value: member, file: file, field: field.isEmpty ? name : "\(field).\(name)")
   }
 
   func required(_ name: String) throws -> JSONNode {
@@ -41,12 +20,13 @@ struct JSONNode {
     return node
   }
 
-  func bytes() throws -> [UInt8] {
-    guard case .string(let bytes) = value else { throw wrongType("a string") }
-    return bytes
-  }
+  /// A string's UTF-8.
+  func bytes() throws -> [UInt8] { Array(try string().utf8) }
 
-  func string() throws -> String { String(decoding: try bytes(), as: UTF8.self) }
+  func string() throws -> String {
+    guard case .string(let text) = value else { throw wrongType("a string") }
+    return text
+  }
 
   func bool() throws -> Bool {
     guard case .bool(let flag) = value else { throw wrongType("true or false") }
@@ -63,7 +43,7 @@ struct JSONNode {
     return values.enumerated().map { JSONNode(value: $1, file: file, field: "\(field)[\($0)]") }
   }
 
-  func members() throws -> [(key: [UInt8], value: JSONTree)] {
+  func members() throws -> [JSONValue.Member] {
     guard case .object(let members) = value else { throw wrongType("an object") }
     return members
   }
