@@ -1,5 +1,6 @@
 import Adaptation
 import Foundation
+import Primitives
 import TestSupport
 import Testing
 

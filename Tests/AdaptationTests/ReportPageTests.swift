@@ -1,5 +1,6 @@
 import Adaptation
 import Foundation
+import Primitives
 import Testing
 
 @Suite struct ReportPage {

@@ -1,16 +1,15 @@
-/// A seeded stream for tests (SplitMix64, Steele, Lea and Flood 2014).
+private import Primitives
+
+/// A seeded stream for tests, with what they draw from it.
 package struct SeededGenerator: RandomNumberGenerator {
-  private var state: UInt64
+  private var stream: RandomStream
 
-  package init(seed: UInt64) { state = seed }
+  package init(seed: UInt64) { stream = RandomStream(state: seed) }
 
-  package mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var z = state
-    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-    return z ^ (z >> 31)
-  }
+  package mutating func next() -> UInt64 { stream.next() }
+
+  /// Uniform in `0..<bound`.
+  package mutating func next(below bound: UInt64) -> UInt64 { UInt64(stream.below(Int(bound))) }
 
   /// Uniform in `-scale..<scale`.
   package mutating func values(_ count: Int, scale: Double = 1) -> [Double] {

@@ -1,3 +1,5 @@
+import Primitives
+
 /// Which rows each step trains on: a pure function of the step, so that a run resumes from its step number alone.
 ///
 /// Every epoch has its own permutation, drawn from a stream of (seed, "order", epoch), or the file's order.

@@ -1,3 +1,5 @@
+import Primitives
+
 /// What a WHERE clause says, in words and in SQL.
 struct SQLCondition {
   var text: String

@@ -1,4 +1,5 @@
 public import Foundation
+import Primitives
 
 /// A question about a table, with its answer in SQL, as a training row.
 public struct SQLRow: Equatable, Sendable {

@@ -1,3 +1,5 @@
+import Primitives
+
 /// A question with the one statement that answers it.
 struct SQLQuestion: Equatable {
   var text: String

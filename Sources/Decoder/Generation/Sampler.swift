@@ -1,4 +1,5 @@
 internal import Foundation
+internal import Primitives
 
 /// How the next token is chosen.
 public struct SamplingOptions: Equatable, Sendable {
@@ -40,11 +41,11 @@ public struct SamplingOptions: Equatable, Sendable {
 /// batch changes nothing.
 struct Sampler {
   private let options: SamplingOptions
-  private var state: UInt64
+  private var stream: RandomStream
 
   init(_ options: SamplingOptions, sequence: Int) {
     self.options = options
-    state = options.seed &+ UInt64(truncatingIfNeeded: sequence) &* 0xD1B5_4A32_D192_ED03
+    stream = RandomStream(state: options.seed &+ UInt64(truncatingIfNeeded: sequence) &* 0xD1B5_4A32_D192_ED03)
   }
 
   /// - Throws: ``DecoderError/notFinite(what:)`` when the logits are not numbers.
@@ -59,7 +60,7 @@ struct Sampler {
       if let topP = options.topP { Self.keepNucleus(&candidates, topP) }
     }
     let total = candidates.reduce(0) { $0 + $1.weight }
-    var remaining = uniform() * total
+    var remaining = stream.unit() * total
     for candidate in candidates {
       remaining -= candidate.weight
       if remaining < 0 { return candidate.token }
@@ -89,14 +90,5 @@ struct Sampler {
         return
       }
     }
-  }
-
-  /// SplitMix64 (Steele, Lea and Flood 2014), 53 bits in [0, 1).
-  private mutating func uniform() -> Double {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var z = state
-    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-    return Double((z ^ (z >> 31)) >> 11) * 0x1p-53
   }
 }

@@ -1,3 +1,5 @@
+import Primitives
+
 extension TicketSelection {
   /// A ticket of exactly k weights, each set of k weights equally likely: calibration with no data at all.
   ///
@@ -14,16 +16,16 @@ extension TicketSelection {
     let keep = try amount.count(of: plan.count)
     try checkCapacity(keep, plan: plan)
 
-    var generator = SeededGenerator(seed: seed)
-    var wanted = UInt64(keep)
-    var left = UInt64(plan.count - tensors.reduce(0) { $0 + ($1.excluded?.populationCount ?? 0) })
+    var stream = RandomStream(seed: seed, purpose: "random-ticket")
+    var wanted = keep
+    var left = plan.count - tensors.reduce(0) { $0 + ($1.excluded?.populationCount ?? 0) }
     for chunk in plan.chunks {
       guard wanted > 0, let words = plan.words(of: chunk) else { break }
       plan.withExcluded(of: chunk) { excluded in
         for offset in 0..<chunk.range.count {
           let bit = UInt64(1) << UInt64(offset % 64)
           if let excluded, excluded[offset / 64] & bit != 0 { continue }
-          if generator.next(below: left) < wanted {
+          if stream.below(left) < wanted {
             words[offset / 64] |= bit
             wanted -= 1
           }

@@ -2,34 +2,41 @@
 ///
 /// SplitMix64 (Steele, Lea and Flood 2014). A stream is named by what it is for, so that the order in which streams are
 /// used changes nothing: its state begins as `mix(mix(mix(seed) ^ fnv1a(purpose)) + index)`.
-public struct RandomStream: RandomNumberGenerator, Sendable {
+package struct RandomStream: RandomNumberGenerator, Sendable {
   private var state: UInt64
 
-  public init(seed: UInt64, purpose: String, index: UInt64 = 0) {
+  package init(seed: UInt64, purpose: String, index: UInt64 = 0) {
     var hash: UInt64 = 0xcbf2_9ce4_8422_2325
     for byte in purpose.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
     state = Self.mix(Self.mix(Self.mix(seed) ^ hash) &+ index)
   }
 
-  public mutating func next() -> UInt64 {
+  /// The plain generator, its state as the paper begins.
+  package init(state: UInt64) { self.state = state }
+
+  package mutating func next() -> UInt64 {
     state &+= 0x9e37_79b9_7f4a_7c15
     return Self.mix(state)
   }
 
   /// Uniform in `0..<bound`, without bias: the high half of a product, rejecting the few low halves that are
   /// over-represented (Lemire 2019).
-  public mutating func below(_ bound: Int) -> Int {
+  package mutating func below(_ bound: Int) -> Int {
     precondition(bound > 0, "no number lies below \(bound)")
     let range = UInt64(bound)
-    let threshold = (0 &- range) % range
-    while true {
-      let product = next().multipliedFullWidth(by: range)
-      if product.low >= threshold { return Int(product.high) }
+    var product = next().multipliedFullWidth(by: range)
+    if product.low < range {
+      let threshold = (0 &- range) % range
+      while product.low < threshold { product = next().multipliedFullWidth(by: range) }
     }
+    return Int(product.high)
   }
 
+  /// Uniform in `0..<1`, 53 bits.
+  package mutating func unit() -> Double { Double(next() >> 11) * 0x1p-53 }
+
   /// Fisher-Yates from the end: element `i` swaps with one drawn from `0...i`.
-  public mutating func shuffle<Element>(_ elements: inout [Element]) {
+  package mutating func shuffle<Element>(_ elements: inout [Element]) {
     var index = elements.count - 1
     while index > 0 {
       elements.swapAt(index, below(index + 1))
