@@ -73,7 +73,8 @@ extension CheckpointError: CustomStringConvertible, LocalizedError {
   private var tensorText: String? {
     switch self {
     case .invalidShape(let tensor, let shape): "tensor \(tensor): impossible shape \(shape)"
-    case .tensorNotFound(let name, let path): "\(path): no tensor \(name); use a model of the same architecture, complete"
+    case .tensorNotFound(let name, let path):
+      "\(path): no tensor \(name); use a model of the same architecture, complete"
     case .rangeOutsideTensor(let name, let range, let count):
       "tensor \(name): range \(range.lowerBound)..<\(range.upperBound) lies outside its 0..<\(count)"
     case .notFloatingPoint(let tensor, let dtype):

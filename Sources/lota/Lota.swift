@@ -18,6 +18,7 @@ struct Lota: ParsableCommand {
     ])
 
   static func main() {
+    ThreadPolicy.apply()
     Engine.keepFreedMemory()
     do {
       var command = try parseAsRoot()

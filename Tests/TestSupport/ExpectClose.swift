@@ -8,7 +8,7 @@ package func expectClose<Value: BinaryFloatingPoint>(
   _ what: String = "", sourceLocation: SourceLocation = #_sourceLocation
 ) {
   guard absolute >= 0, relative >= 0, absolute + relative > 0 else {
-    Issue.record("tolerances must be positive: absolute \(absolute), relative \(relative)", sourceLocation: sourceLocation)
+    Issue.record("tolerances must be positive: \(absolute) and \(relative)", sourceLocation: sourceLocation)
     return
   }
   guard actual.count == expected.count else {

@@ -75,20 +75,21 @@ import Tokenizers
     try body(folder.path)
   }
 
-  @Test(arguments: [
-    ([:], nil),
-    (["tokenizer_config.json": "{}"], nil),
-    (["tokenizer_config.json": #"{"chat_template": null}"#], nil),
-    (["tokenizer_config.json": #"{"chat_template": "one"}"#], "one"),
-    (
-      [
-        "tokenizer_config.json":
-          #"{"chat_template": [{"name": "rag", "template": "a"}, {"name": "default", "template": "b"}]}"#
-      ], "b"
-    ),
-    (["tokenizer_config.json": #"{"chat_template": [{"name": "rag", "template": "a"}]}"#], nil),
-    (["chat_template.jinja": "file", "tokenizer_config.json": #"{"chat_template": "one"}"#], "file"),
-  ] as [([String: String], String?)])
+  @Test(
+    arguments: [
+      ([:], nil),
+      (["tokenizer_config.json": "{}"], nil),
+      (["tokenizer_config.json": #"{"chat_template": null}"#], nil),
+      (["tokenizer_config.json": #"{"chat_template": "one"}"#], "one"),
+      (
+        [
+          "tokenizer_config.json":
+            #"{"chat_template": [{"name": "rag", "template": "a"}, {"name": "default", "template": "b"}]}"#
+        ], "b"
+      ),
+      (["tokenizer_config.json": #"{"chat_template": [{"name": "rag", "template": "a"}]}"#], nil),
+      (["chat_template.jinja": "file", "tokenizer_config.json": #"{"chat_template": "one"}"#], "file"),
+    ] as [([String: String], String?)])
   func loadsFromADirectory(_ files: [String: String], _ expected: String?) throws {
     try withDirectory(files) { directory in
       let source = try ChatTemplate.load(directory: directory)?.source

@@ -69,9 +69,7 @@ public struct QuickstartRun {
     let clock = ContinuousClock()
     let start = clock.now
     let modelPath = FileSystem.join(output, "model")
-    try FileSystem.createDirectory(output)
-    note("importing \(gguf)")
-    _ = try GGUFImporter.importModel(from: gguf, to: modelPath, dtype: .float32, overwrite: false)
+    try importModel(gguf, to: modelPath)
     let rows = try writeRows()
 
     let outcome: RunOutcome
@@ -97,6 +95,18 @@ public struct QuickstartRun {
       trainedWeights: outcome.mask?.keptCount ?? 0, scores: report.scores, samples: samples, sizes: report.sizes,
       durations: report.durations, peakMemoryBytes: Engine.peakMemoryInBytes,
       totalSeconds: (clock.now - start) / .seconds(1))
+  }
+
+  /// Leaves nothing behind when the file is no model.
+  private func importModel(_ gguf: String, to path: String) throws {
+    try FileSystem.createDirectory(output)
+    note("importing \(gguf)")
+    do {
+      _ = try GGUFImporter.importModel(from: gguf, to: path, dtype: .float32, overwrite: false)
+    } catch {
+      if try FileSystem.contents(of: output).isEmpty { try FileManager.default.removeItem(atPath: output) }
+      throw error
+    }
   }
 
   private var trainingPath: String { FileSystem.join(output, "train.jsonl") }

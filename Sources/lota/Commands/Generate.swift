@@ -1,5 +1,6 @@
 import Adaptation
 import ArgumentParser
+import Checkpoints
 import Decoder
 import Tokenizers
 
@@ -47,6 +48,12 @@ struct Generate: ParsableCommand {
     let loaded = try LoadedModel(options, adapters: adapters)
     let text = chat ? try loaded.chatPrompt(prompt, system: system) : prompt
     let ids = loaded.tokenizer.encode(text)
+    let limit = loaded.model.configuration.maximumPositions
+    if ids.count + maxTokens > limit {
+      Output.note(
+        "note: \(ids.count) prompt tokens and --max-tokens \(maxTokens) may pass the \(limit) positions the model was made for"
+      )
+    }
     let sampling = try SamplingOptions(
       temperature: temperature, topK: topK, topP: topP, seed: seed, maximumTokens: maxTokens,
       stopTokens: loaded.stopTokens)
