@@ -50,12 +50,19 @@ public enum Engine {
 /// Turns a status into an error that carries the engine's message and the operands' shapes.
 func check(_ status: ct_status, _ operands: Tensor?...) throws {
   guard status != CT_OK else { return }
-  let message = String(cString: ct_last_error())
-  let shapes = operands.compactMap { $0?.shape }
-  switch status {
-  case CT_INVALID_ARGUMENT: throw TorchError.invalidArgument(message: message, shapes: shapes)
-  case CT_OUT_OF_MEMORY: throw TorchError.outOfMemory(message: message, shapes: shapes)
-  case CT_NOT_SUPPORTED: throw TorchError.notSupported(message: message)
-  default: throw TorchError.failed(message: message)
+  throw TorchError(status, operands)
+}
+
+extension TorchError {
+  /// The last failure on this thread.
+  init(_ status: ct_status, _ operands: [Tensor?]) {
+    let message = String(cString: ct_last_error())
+    let shapes = operands.compactMap { $0?.shape }
+    switch status {
+    case CT_INVALID_ARGUMENT: self = .invalidArgument(message: message, shapes: shapes)
+    case CT_OUT_OF_MEMORY: self = .outOfMemory(message: message, shapes: shapes)
+    case CT_NOT_SUPPORTED: self = .notSupported(message: message)
+    default: self = .failed(message: message)
+    }
   }
 }

@@ -23,16 +23,7 @@ public final class Tensor {
   static func adopting(_ operands: Tensor?..., call: (UnsafeMutablePointer<ct_tensor?>) -> ct_status) throws -> Tensor {
     var result: ct_tensor?
     let status = call(&result)
-    guard status == CT_OK, let result else {
-      let shapes = operands.compactMap { $0?.shape }
-      let message = String(cString: ct_last_error())
-      switch status {
-      case CT_OUT_OF_MEMORY: throw TorchError.outOfMemory(message: message, shapes: shapes)
-      case CT_NOT_SUPPORTED: throw TorchError.notSupported(message: message)
-      case CT_INVALID_ARGUMENT: throw TorchError.invalidArgument(message: message, shapes: shapes)
-      default: throw TorchError.failed(message: message)
-      }
-    }
+    guard status == CT_OK, let result else { throw TorchError(status, operands) }
     return Tensor(adopting: result)
   }
 

@@ -24,16 +24,13 @@ extension RunReport {
 extension RunReport.Density {
   /// A row a layer, a column a projection.
   init(_ mask: Mask) {
+    let density = MaskDensity(mask)
     let projections = TicketScope.Projection.allCases
-    var table: [Int: [TicketScope.Projection: Double]] = [:]
-    for entry in mask.entries {
-      guard let place = TicketScope.Weight(name: entry.name), entry.bits.count > 0 else { continue }
-      table[place.layer, default: [:]][place.projection] = Double(entry.bits.populationCount) / Double(entry.bits.count)
-    }
-    let layers = table.keys.sorted()
     self.init(
-      columns: projections.map(\.shortName), rows: layers.map(String.init),
-      values: layers.map { layer in projections.map { table[layer]?[$0] } })
+      columns: projections.map(\.shortName), rows: density.layers.map { String($0.layer) },
+      values: density.layers.map { layer, _ in
+        projections.map { density.weights[TicketScope.Weight(layer: layer, projection: $0)]?.density }
+      })
   }
 }
 

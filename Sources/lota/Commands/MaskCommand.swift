@@ -8,6 +8,17 @@ struct MaskCommand: ParsableCommand {
     commandName: "mask", abstract: "Extract, inspect and combine masks.",
     subcommands: [Extract.self, Random.self, Inspect.self, Overlap.self, Complement.self, Union.self])
 
+  fileprivate static func scopedNames(of model: Checkpoint) throws -> [String] {
+    let names = TicketScope.scopedNames(of: model.tensors.map(\.name))
+    guard !names.isEmpty else { throw TicketsError.noScopedWeights(found: model.tensors.count) }
+    return names
+  }
+
+  fileprivate static func write(_ mask: Mask, to path: String) throws {
+    try mask.write(to: path)
+    Output.result("\(path): \(mask.keptCount) of \(mask.scopedCount) weights")
+  }
+
   struct Extract: ParsableCommand {
     static let configuration = CommandConfiguration(
       abstract: "The weights that a fine-tune changed most, ranked over the whole model.",
@@ -27,8 +38,7 @@ struct MaskCommand: ParsableCommand {
       let start = clock.now
       let base = try Checkpoint(directory: base)
       let tuned = try Checkpoint(directory: tuned)
-      let names = TicketScope.scopedNames(of: base.tensors.map(\.name))
-      guard !names.isEmpty else { throw TicketsError.noScopedWeights(found: base.tensors.count) }
+      let names = try MaskCommand.scopedNames(of: base)
       let excluded = try exclude.map { try Mask(path: $0) }
       let fingerprint = try ModelFingerprint(base).value
       let identified = clock.now
@@ -37,8 +47,8 @@ struct MaskCommand: ParsableCommand {
         excluding: try excluded.dropFirst().reduce(excluded.first) { try $0?.union($1) },
         unchanged: fill ? .fillInOrder : .refuse, baseFingerprint: fingerprint)
       let selected = clock.now
+      guard json else { return try MaskCommand.write(mask, to: out) }
       try mask.write(to: out)
-      guard json else { return Output.result("\(out): \(mask.keptCount) of \(mask.scopedCount) weights") }
       try Output.json(
         Figures(
           mask: out, kept: mask.keptCount, scoped: mask.scopedCount, seconds: (selected - identified) / .seconds(1),
@@ -68,14 +78,12 @@ struct MaskCommand: ParsableCommand {
 
     func run() throws {
       let model = try Checkpoint(directory: model)
-      let names = TicketScope.scopedNames(of: model.tensors.map(\.name))
-      guard !names.isEmpty else { throw TicketsError.noScopedWeights(found: model.tensors.count) }
+      let names = try MaskCommand.scopedNames(of: model)
       var shapes: [String: [Int]] = [:]
       for name in names { shapes[name] = try model.shape(of: name) }
       let mask = try TicketSelection.random(
         shapes: shapes, amount: .sparsity(sparsity), seed: seed, baseFingerprint: try ModelFingerprint(model).value)
-      try mask.write(to: out)
-      Output.result("\(out): \(mask.keptCount) of \(mask.scopedCount) weights")
+      try MaskCommand.write(mask, to: out)
     }
   }
 
@@ -118,8 +126,7 @@ struct MaskCommand: ParsableCommand {
 
     func run() throws {
       let mask = try Mask(path: file).complement()
-      try mask.write(to: out)
-      Output.result("\(out): \(mask.keptCount) of \(mask.scopedCount) weights")
+      try MaskCommand.write(mask, to: out)
     }
   }
 
@@ -138,8 +145,7 @@ struct MaskCommand: ParsableCommand {
     func run() throws {
       var union = try Mask(path: files[0])
       for file in files.dropFirst() { union = try union.union(Mask(path: file)) }
-      try union.write(to: out)
-      Output.result("\(out): \(union.keptCount) of \(union.scopedCount) weights")
+      try MaskCommand.write(union, to: out)
     }
   }
 }

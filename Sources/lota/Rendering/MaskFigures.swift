@@ -20,13 +20,15 @@ struct MaskFigures: Encodable {
     scoped = mask.scopedCount
     sparsity = mask.sparsity
     base = mask.baseFingerprint
-    var table: [Int: [String: Double]] = [:]
-    for entry in mask.entries {
-      guard let place = TicketScope.Weight(name: entry.name) else { continue }
-      let density = Double(entry.bits.populationCount) / Double(max(1, entry.bits.count))
-      table[place.layer, default: [:]][place.projection.shortName] = density
+    let density = MaskDensity(mask)
+    layers = density.layers.map { layer, _ in
+      let cells = TicketScope.Projection.allCases.compactMap { projection in
+        density.weights[TicketScope.Weight(layer: layer, projection: projection)].map {
+          (projection.shortName, $0.density)
+        }
+      }
+      return Row(layer: layer, density: Dictionary(uniqueKeysWithValues: cells))
     }
-    layers = table.sorted { $0.key < $1.key }.map { Row(layer: $0.key, density: $0.value) }
   }
 
   var text: String {
@@ -52,12 +54,12 @@ struct OverlapFigures: Encodable {
   let jaccard: Double
 
   init(_ overlap: MaskOverlap) {
-    first = overlap.tensors.reduce(0) { $0 + $1.first }
-    second = overlap.tensors.reduce(0) { $0 + $1.second }
-    both = overlap.tensors.reduce(0) { $0 + $1.both }
-    scoped = overlap.tensors.reduce(0) { $0 + $1.scoped }
-    let either = first + second - both
-    jaccard = either == 0 ? 1 : Double(both) / Double(either)
+    let total = overlap.total
+    first = total.first
+    second = total.second
+    both = total.both
+    scoped = total.scoped
+    jaccard = total.jaccard
   }
 
   var text: String {
