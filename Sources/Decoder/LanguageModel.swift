@@ -27,6 +27,13 @@ public final class LanguageModel {
     let configuration = try ModelConfiguration(directory: directory)
     let checkpoint = try Checkpoint(directory: directory)
     try configuration.validate(checkpoint)
+    try self.init(configuration, weights: checkpoint, dtype: dtype, device: device)
+  }
+
+  /// The same from files already open and validated against each other.
+  package convenience init(
+    _ configuration: ModelConfiguration, weights checkpoint: Checkpoint, dtype: DType?, device: Device
+  ) throws {
     let fallback: DType = device.kind == .cpu ? .float32 : configuration.dtype ?? .bfloat16
     try self.init(configuration, dtype: dtype ?? fallback, device: device)
     try load(checkpoint)

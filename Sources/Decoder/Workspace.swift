@@ -10,8 +10,7 @@ package final class Workspace {
     case residual, middle, queryKeyValue, attended, logSumExp, gateUp  // kept for backward
     case normalized, rstd, hidden, hiddenGradient, queryKeyValueGradient, attendedGradient, inputGradient,
       weightGradient
-    case labelHidden, labelNormalized, labelRstd, logits, losses, labelGradient, residualGradient, embeddingGradient,
-      query
+    case labelHidden, labelNormalized, labelRstd, logits, losses, labelGradient, residualGradient, embeddingGradient
     case vectorGradient
   }
 
@@ -44,9 +43,4 @@ package final class Workspace {
     buffers[slot] = fresh
     return try fresh.view(shape)
   }
-
-  /// Bytes held in all slots.
-  package var byteCount: Int { buffers.values.reduce(0) { $0 + $1.byteCount } }
-
-  package func removeAll() { buffers.removeAll() }
 }

@@ -28,7 +28,7 @@ public final class LoadedModel {
     let opened = try adapters.map { try Adapter(directory: $0) }
     for adapter in opened { try adapter.verify(base: base) }
     try Adapter.checkDisjoint(opened)
-    model = try LanguageModel(directory: directory, dtype: dtype, device: device)
+    model = try LanguageModel(configuration, weights: base, dtype: dtype, device: device)
     for adapter in opened { try model.apply(adapter) }
   }
 
