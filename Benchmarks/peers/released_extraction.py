@@ -1,7 +1,6 @@
-"""Mask extraction as the released recipe does it: all task-vector magnitudes in one tensor, then `topk`. Prints JSON."""
+"""Mask extraction as the released recipe does it: all task-vector magnitudes in one tensor, then `topk`."""
 import argparse
 import json
-import resource
 import time
 
 import torch
@@ -23,8 +22,7 @@ def main():
     masks = {name: (tuned[name] - base[name]).abs() >= threshold for name in names}
     seconds = time.perf_counter() - start
     kept = sum(int(mask.sum()) for mask in masks.values())
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    print(json.dumps({"seconds": seconds, "kept": kept, "peak_memory_bytes": peak}))
+    print(json.dumps({"seconds": seconds, "kept": kept}))
 
 
 if __name__ == "__main__":
