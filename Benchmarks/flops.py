@@ -20,8 +20,8 @@ def training_step(config, rows, dense):
     * In the first layer the input's gradient of queries, keys and values is needed for the embedding alone. With the
       embedding frozen, 2 N (H h d + 2 H g d) falls away.
     * Attention is causal: of scores and of weighted values l (l + 1) / 2 pairs a head are needed, 2 d operations each,
-      2 h d l (l + 1) together. Backward costs 2.5 times as much: the scores again, and the gradients of weights, values,
-      queries and keys.
+      2 h d l (l + 1) together. Backward costs 2.5 times as much: the scores again, and the gradients of weights,
+      values, queries and keys.
     * The head is needed at labels alone: 2 M H V forward, as much for its input's gradient, and as much again for its
       weights' gradient when they are trained (`dense`; the sparse phase leaves it out).
 

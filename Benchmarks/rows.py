@@ -59,8 +59,7 @@ def problems(path, model, count, source=None):
         maker = RowMaker(model)
         rows = [maker.problem() for _ in range(count)]
     else:
-        with open(source) as file:
-            rows = [json.loads(line) for line in file if line.strip()]
+        rows = read(source)
         tokenizer = tokenizer_of(model)
         rows = [row for row in rows if sum(lengths_of(row, tokenizer)) <= MAXIMUM_LENGTH]
         if not rows:
@@ -95,6 +94,21 @@ def lengths_of(row, tokenizer):
 
 def tokenizer_of(model):
     return Tokenizer.from_file(os.path.join(model, "tokenizer.json"))
+
+
+def read(path):
+    """The rows of a file; every one must have a prompt and a completion."""
+    rows = []
+    with open(path) as file:
+        for number, line in enumerate(file, start=1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+                rows.append({"prompt": str(row["prompt"]), "completion": str(row["completion"])})
+            except (ValueError, KeyError, TypeError):
+                raise ValueError(f"{path}, line {number}: not a JSON object with prompt and completion") from None
+    return rows
 
 
 def write(path, rows):

@@ -29,5 +29,5 @@ def loss_difference(ours, theirs):
         raise Failure("lota and the peer did not train on the same rows: a step's tokens differ")
     differences = [abs(a["loss"] - b["loss"]) / abs(b["loss"]) for a, b in zip(ours, theirs)]
     if differences[0] > LARGEST_LOSS_DIFFERENCE:
-        raise Failure(f"the losses of the first step differ by {differences[0]:.1e}: {ours[0]['loss']}, {theirs[0]['loss']}")
+        raise Failure(f"the losses of the first step differ: {ours[0]['loss']} and {theirs[0]['loss']}")
     return max(differences)

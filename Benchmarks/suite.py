@@ -1,7 +1,8 @@
-"""Runs lota and its peers in turns on the same input in one run on this machine, and prints both figures, their ratio and
-the machine's bound. Start it with Benchmarks/run."""
+"""Runs lota and its peers in turns on the same input in one run on this machine, and prints both figures, their ratio
+and the machine's bound. Start it with Benchmarks/run."""
 import argparse
 import importlib
+import importlib.metadata
 import json
 import os
 import platform
@@ -21,7 +22,8 @@ DEFAULTS = {"batch_size": 16, "steps": 3, "repeat": 3, "rows": 64, "dense_rows":
 
 def arguments():
     parser = argparse.ArgumentParser(prog="Benchmarks/run", description=__doc__)
-    parser.add_argument("--only", action="append", choices=CASES, metavar="CASE", help=f"may be repeated: {', '.join(CASES)}")
+    cases = f"may be repeated: {', '.join(CASES)}"
+    parser.add_argument("--only", action="append", choices=CASES, metavar="CASE", help=cases)
     parser.add_argument("--quick", action="store_true", help="smallest settings, one turn: does everything run?")
     parser.add_argument("--model", help="model directory; default: the quickstart's SmolLM2-135M-Instruct in float32")
     parser.add_argument("--data", help="rows with prompt and completion; default: made up, with GSM8K's lengths")
@@ -42,7 +44,8 @@ def arguments():
 
 
 def default_model(work):
-    fetched = subprocess.run([os.path.join(ROOT, "Scripts", "fetch-model")], stdout=subprocess.PIPE, text=True, check=True)
+    fetch = os.path.join(ROOT, "Scripts", "fetch-model")
+    fetched = subprocess.run([fetch], stdout=subprocess.PIPE, text=True, check=True)
     model = os.path.join(work, "model")
     lota("import", fetched.stdout.strip(), "--out", model)
     return model
@@ -59,15 +62,18 @@ def processor():
 def measured_machine(quick):
     figures, _ = peer("machine", "--seconds", 0.05 if quick else 0.2)
     note(f"GEMM peak {figures['gemm_gflops']:.0f} GFLOP/s ({figures['gemm_best']})")
-    return figures | {"processor": processor(), "cores": os.cpu_count(), "python": platform.python_version()}
+    versions = {name: importlib.metadata.version(name) for name in ("torch", "transformers", "peft")}
+    versions |= {"lota": lota("--version").output.strip(), "python": platform.python_version()}
+    return figures | {"processor": processor(), "cores": os.cpu_count(), "versions": versions}
 
 
 def run_cases(options, work):
     """Rows of all cases that ran, and the names of those that failed."""
     model = options.model or default_model(work)
+    config = flops.configuration(model)
     machine = measured_machine(options.quick)
     context = Context(
-        model=model, config=flops.configuration(model), source=options.data, work=work, machine=machine,
+        model=model, config=config, source=options.data, work=work, machine=machine,
         **{name: getattr(options, name) for name in DEFAULTS},
     )
     rows, failed = [], []
@@ -91,8 +97,9 @@ def main():
     with open(options.out, "w") as file:
         json.dump({"machine": machine, "settings": settings, "rows": rows, "failed": failed}, file, indent=2)
     print(
-        f"{machine['processor']}, {machine['cores']} cores: float32 matrix products {machine['gemm_gflops']:.0f} GFLOP/s, "
-        f"memory {machine['read_gigabytes_per_second']:.0f} GB/s read, {machine['copy_gigabytes_per_second']:.0f} GB/s copied"
+        f"{machine['processor']}, {machine['cores']} cores: matrix products {machine['gemm_gflops']:.0f} GFLOP/s, "
+        f"memory read at {machine['read_gigabytes_per_second']:.0f} GB/s, "
+        f"copied at {machine['copy_gigabytes_per_second']:.0f} GB/s; float32"
     )
     print(table.render(rows))
     note(f"written to {options.out}")

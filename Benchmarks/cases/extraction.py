@@ -26,8 +26,8 @@ def run(context):
     bound = 2 * flops.scoped_bytes(context.config) / context.read_bytes
     return [
         table.row(
-            "mask extraction", unit, [side[index] for side in ours], "released recipe", [side[index] for side in theirs],
-            "lower", bound if index == 0 else None,
+            "mask extraction", unit, [side[index] for side in ours], "released recipe",
+            [side[index] for side in theirs], "lower", bound if index == 0 else None,
         )
         for index, unit in enumerate(("s", "peak GB"))
     ]

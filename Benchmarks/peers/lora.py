@@ -21,7 +21,7 @@ def main():
     steps = common.timed_steps(options, common.causal_step(model, optimizer))
     if options.out:
         model.save_pretrained(options.out)
-    common.finish(steps=steps, trained=sum(parameter.numel() for parameter in trained), peft=peft.__version__)
+    common.finish(steps=steps, trained=sum(parameter.numel() for parameter in trained))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """The released recipe of Lottery Ticket Adaptation in PyTorch and transformers.
 
-As the authors ran it: padded batches, autograd, gradients masked densely, RMSprop stepping each tensor (here right after
-the backward pass), a dense boolean mask and full optimizer state. The loss is summed over a row's labels.
+As the authors ran it: padded batches, autograd, gradients masked densely, RMSprop stepping each tensor (here right
+after the backward pass), a dense boolean mask and full optimizer state. The loss is summed over a row's labels.
 """
 import common
 import torch
