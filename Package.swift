@@ -36,7 +36,7 @@ let package = Package(
       ],
       linkerSettings: [
         .unsafeFlags(["-L\(torch)/lib", "-Xlinker", "-rpath", "-Xlinker", "\(torch)/lib"]),
-        .linkedLibrary("torch_cpu"), .linkedLibrary("c10"),
+        .linkedLibrary("torch_cpu"), .linkedLibrary("c10"), .linkedLibrary("dl", .when(platforms: [.linux])),
       ]),
     .target(name: "Torch", dependencies: ["CTorch"], swiftSettings: strict),
     .target(name: "Primitives", swiftSettings: strict),

@@ -1,5 +1,6 @@
 #include <cmath>
 
+#include "attention_cuda.h"
 #include "boundary.h"
 #include "kernels.h"
 
@@ -98,18 +99,24 @@ void require_offsets(const int32_t *offsets, int32_t sequences, int64_t tokens) 
     if (offsets[b] > offsets[b + 1]) throw std::invalid_argument("the sequence offsets decrease");
 }
 
+at::Tensor optional(ct_tensor tensor) { return tensor == nullptr ? at::Tensor() : tensor->value; }
+
 at::Tensor key_head_sum(const at::Tensor &gradient) { return gradient.sum(1); }
 
 }  // namespace
 
 extern "C" {
 
-ct_status ct_attention(ct_tensor qkv, const int32_t *offsets, int32_t sequences, int64_t H, int64_t K, int64_t window, ct_tensor out,
-                       ct_tensor logsumexp) noexcept {
+ct_status ct_attention(ct_tensor qkv, const int32_t *offsets, int32_t sequences, ct_tensor device_offsets, int64_t H, int64_t K,
+                       int64_t window, ct_tensor out, ct_tensor logsumexp) noexcept {
   return boundary("attention", [&] {
     const at::Tensor &rows = get(qkv);
     const Heads n = heads_of(rows, H, K);
     require_offsets(offsets, sequences, rows.size(0));
+    if (has_varlen_flash(rows, n.E)) {
+      varlen_attention({rows, H, K, n.E, offsets, sequences, optional(device_offsets), window}, get(out), get(logsumexp));
+      return;
+    }
     for (int32_t b = 0; b < sequences; ++b) {
       const int64_t start = offsets[b], T = offsets[b + 1] - start;
       if (T == 0) continue;
@@ -120,11 +127,17 @@ ct_status ct_attention(ct_tensor qkv, const int32_t *offsets, int32_t sequences,
 }
 
 ct_status ct_attention_backward(ct_tensor dout, ct_tensor qkv, ct_tensor out, ct_tensor logsumexp, const int32_t *offsets,
-                                int32_t sequences, int64_t H, int64_t K, int64_t window, ct_tensor dqkv) noexcept {
+                                int32_t sequences, ct_tensor device_offsets, int64_t H, int64_t K, int64_t window,
+                                ct_tensor dqkv) noexcept {
   return boundary("attention backward", [&] {
     const at::Tensor &rows = get(qkv);
     const Heads n = heads_of(rows, H, K);
     require_offsets(offsets, sequences, rows.size(0));
+    if (has_varlen_flash(rows, n.E)) {
+      varlen_attention_backward({rows, H, K, n.E, offsets, sequences, optional(device_offsets), window}, get(dout), get(out),
+                                get(logsumexp), get(dqkv));
+      return;
+    }
     for (int32_t b = 0; b < sequences; ++b) {
       const int64_t start = offsets[b], T = offsets[b + 1] - start;
       if (T == 0) continue;

@@ -56,6 +56,9 @@ inline bool is_fast(const at::Tensor &tensor) {
   return tensor.device().is_cpu() && tensor.scalar_type() == at::kFloat && tensor.is_contiguous();
 }
 
+/// Double where the device has it.
+inline at::ScalarType sum_type(const at::Tensor &tensor) { return tensor.device().is_mps() ? at::kFloat : at::kDouble; }
+
 /// The type that sums and exponentials are computed in.
 inline at::ScalarType compute_type(const at::Tensor &tensor) {
   return tensor.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;

@@ -1,5 +1,11 @@
 #include "boundary.h"
+#include "chunks.h"
 #include "kernels.h"
+
+// Not in every release; an older one had another function of the first name.
+#if __has_include(<ATen/ops/_fused_rms_norm_backward.h>)
+#define LOTA_HAS_FUSED_RMS_NORM
+#endif
 
 using namespace lota;
 
@@ -13,7 +19,63 @@ void require_matrix(const at::Tensor &tensor, const at::Tensor &like, const char
   require(tensor.dim() == 2 && tensor.sizes() == like.sizes() && tensor.scalar_type() == like.scalar_type(), message);
 }
 
-at::Tensor sigmoid_in_compute_type(const at::Tensor &x) { return at::sigmoid(x.to(compute_type(x))); }
+// The generic forms below serve half precision and devices. They keep float32 temporaries to parts of the rows.
+
+void generic_rms_norm(const at::Tensor &x, const at::Tensor &w, double epsilon, at::Tensor &y, at::Tensor &rstd) {
+#ifdef LOTA_HAS_FUSED_RMS_NORM
+  if (x.device().is_cuda()) {
+    const auto [output, statistics] = at::_fused_rms_norm(x, {x.size(1)}, w, epsilon);
+    y.copy_(output);
+    rstd.copy_(statistics.view(-1));
+    return;
+  }
+#endif
+  for_row_parts(x.size(0), x.size(1), [&](int64_t start, int64_t count) {
+    const at::Tensor part = x.narrow(0, start, count), wide = part.to(compute_type(x));
+    at::Tensor r = rstd.narrow(0, start, count);
+    r.copy_(at::rsqrt(wide.square().mean(-1) + epsilon));
+    y.narrow(0, start, count).copy_(w * (wide * r.unsqueeze(1)).to(x.scalar_type()));
+  });
+}
+
+void generic_rms_norm_backward(const at::Tensor &dy, const at::Tensor &x, const at::Tensor &w, const at::Tensor &rstd, at::Tensor &dx,
+                               at::Tensor *dw) {
+#ifdef LOTA_HAS_FUSED_RMS_NORM
+  if (x.device().is_cuda()) {
+    const auto [input, weight] = at::_fused_rms_norm_backward(dy, x, {x.size(1)}, rstd.unsqueeze(1), w, {true, dw != nullptr});
+    dx.add_(input);
+    if (dw != nullptr) dw->add_(weight);
+    return;
+  }
+#endif
+  const at::ScalarType wide = compute_type(x);
+  at::Tensor total = dw == nullptr ? at::Tensor() : at::zeros(dw->sizes(), dw->options().dtype(wide));
+  for_row_parts(x.size(0), x.size(1), [&](int64_t start, int64_t count) {
+    const at::Tensor r = rstd.narrow(0, start, count).unsqueeze(1), gradient = dy.narrow(0, start, count).to(wide);
+    const at::Tensor normalized = x.narrow(0, start, count).to(wide) * r, scaled = gradient * w.to(wide);
+    dx.narrow(0, start, count).add_((r * (scaled - normalized * (scaled * normalized).mean(-1, true))).to(dx.scalar_type()));
+    if (dw != nullptr) total.add_((gradient * normalized).sum(0));
+  });
+  if (dw != nullptr) dw->add_(total.to(dw->scalar_type()));
+}
+
+void generic_rotary(const at::Tensor &halves, const at::Tensor &cosines, const at::Tensor &sines) {
+  at::Tensor first = halves.select(2, 0), second = halves.select(2, 1);
+  const at::Tensor a = first.to(cosines.scalar_type()), b = second.to(cosines.scalar_type());
+  // Both before either is written: a and b are the halves themselves where no conversion was needed.
+  const at::Tensor turned_first = a * cosines - b * sines, turned_second = b * cosines + a * sines;
+  first.copy_(turned_first);
+  second.copy_(turned_second);
+}
+
+/// Every operation rounds to the tensors' own type, as in PyTorch's graph of the same layer.
+void generic_swiglu_backward(at::Tensor gate, at::Tensor up, const at::Tensor &gradient, at::Tensor result) {
+  const at::Tensor activated = at::silu(gate);
+  const at::Tensor gate_gradient = at::silu_backward(gradient * up, gate);
+  at::mul_out(result, activated, up);
+  at::mul_out(up, activated, gradient);
+  gate.copy_(gate_gradient);
+}
 
 }  // namespace
 
@@ -31,9 +93,7 @@ ct_status ct_rms_norm(ct_tensor xND, ct_tensor wD, double epsilon, ct_tensor yND
                         rstd.data_ptr<float>(), x.size(0), x.size(1));
       return;
     }
-    const at::Tensor wide = x.to(compute_type(x));
-    rstd.copy_(at::rsqrt(wide.square().mean(-1) + epsilon));
-    y.copy_(w * (wide * rstd.unsqueeze(1)).to(x.scalar_type()));
+    generic_rms_norm(x, w, epsilon, y, rstd);
   });
 }
 
@@ -56,10 +116,7 @@ ct_status ct_rms_norm_backward(ct_tensor dyND, ct_tensor xND, ct_tensor wD, ct_t
                                           dw->data_ptr<float>(), x.size(0), x.size(1));
       return;
     }
-    const at::ScalarType wide = compute_type(x);
-    const at::Tensor r = rstd.unsqueeze(1), normalized = x.to(wide) * r, scaled = dy.to(wide) * w.to(wide);
-    dx.add_((r * (scaled - normalized * (scaled * normalized).mean(-1, true))).to(dx.scalar_type()));
-    if (dw != nullptr) dw->add_((dy.to(wide) * normalized).sum(0).to(dw->scalar_type()));
+    generic_rms_norm_backward(dy, x, w, rstd, dx, dw);
   });
 }
 
@@ -84,12 +141,9 @@ ct_status ct_rotary(ct_tensor x, int64_t heads, ct_tensor cosine, ct_tensor sine
     at::Tensor sines = s.index_select(0, at_position).unsqueeze(1);
     if (inverse) sines = sines.neg();
     const at::Tensor halves = rows.view({rows.size(0), heads, 2, head_size / 2});
-    at::Tensor first = halves.select(2, 0), second = halves.select(2, 1);
-    const at::Tensor a = first.to(c.scalar_type()), b = second.to(c.scalar_type());
-    // Both before either is written: a and b are the halves themselves where no conversion was needed.
-    const at::Tensor turned_first = a * cosines - b * sines, turned_second = b * cosines + a * sines;
-    first.copy_(turned_first);
-    second.copy_(turned_second);
+    for_row_parts(rows.size(0), rows.size(1), [&](int64_t start, int64_t count) {
+      generic_rotary(halves.narrow(0, start, count), cosines.narrow(0, start, count), sines.narrow(0, start, count));
+    });
   });
 }
 
@@ -103,7 +157,8 @@ ct_status ct_swiglu(ct_tensor gu, ct_tensor h) noexcept {
       kernels::swiglu(both.data_ptr<float>(), result.data_ptr<float>(), result.size(0), width);
       return;
     }
-    result.copy_(at::silu(both.narrow(1, 0, width)) * both.narrow(1, width, width));
+    at::silu_out(result, both.narrow(1, 0, width));
+    result.mul_(both.narrow(1, width, width));
   });
 }
 
@@ -118,14 +173,11 @@ ct_status ct_swiglu_backward(ct_tensor gu, ct_tensor dh, ct_tensor h) noexcept {
       kernels::swiglu_backward(both.data_ptr<float>(), gradient.data_ptr<float>(), result.data_ptr<float>(), result.size(0), width);
       return;
     }
-    at::Tensor gate = both.narrow(1, 0, width), up = both.narrow(1, width, width);
-    const at::ScalarType wide = compute_type(both);
-    const at::Tensor g = gate.to(wide), u = up.to(wide), d = gradient.to(wide), s = sigmoid_in_compute_type(gate);
-    // Both gradients before either is written: g and u are views of gu where no conversion was needed.
-    const at::Tensor gate_gradient = d * u * (s * (1 + g * (1 - s))), up_gradient = d * g * s;
-    result.copy_(g * s * u);
-    gate.copy_(gate_gradient);
-    up.copy_(up_gradient);
+    for_row_parts(both.size(0), width, [&](int64_t start, int64_t count) {
+      const at::Tensor part = both.narrow(0, start, count);
+      generic_swiglu_backward(part.narrow(1, 0, width), part.narrow(1, width, width), gradient.narrow(0, start, count),
+                              result.narrow(0, start, count));
+    });
   });
 }
 
@@ -143,11 +195,11 @@ ct_status ct_cross_entropy(ct_tensor logits, ct_tensor targets, bool gradient, d
       kernels::cross_entropy(x.data_ptr<float>(), chosen, gradient, static_cast<float>(scale), result.data_ptr<float>(), x.size(0), x.size(1));
       return;
     }
-    const at::Tensor log_probabilities = at::log_softmax(x.to(compute_type(x)), -1);
+    at::Tensor log_probabilities = at::log_softmax(x.to(compute_type(x)), -1);
     const at::Tensor column = target.unsqueeze(1);
     result.copy_(log_probabilities.gather(1, column).squeeze(1).neg());
     if (!gradient) return;
-    at::Tensor probabilities = log_probabilities.exp();
+    at::Tensor probabilities = log_probabilities.exp_();
     probabilities.scatter_add_(1, column, at::full(column.sizes(), -1.0, probabilities.options()));
     x.copy_(probabilities.mul_(scale));
   });

@@ -15,9 +15,6 @@ void require_int32_or_int64(const at::Tensor &index) {
     throw std::invalid_argument("indices must be int32 or int64");
 }
 
-/// Double where the device has it.
-at::ScalarType sum_type(const at::Tensor &x) { return x.device().is_mps() ? at::kFloat : at::kDouble; }
-
 void require_within(const at::Tensor &index, int64_t limit) {
   if (!kernels::indices_within(index.data_ptr<int32_t>(), index.numel(), limit)) throw std::invalid_argument("an index lies out of range");
 }

@@ -1,7 +1,6 @@
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
 #include <ATen/Version.h>
-#include <c10/core/impl/VirtualGuardImpl.h>
 #include <torch/headeronly/version.h>
 
 #if defined(__GLIBC__)
@@ -127,27 +126,6 @@ int32_t ct_threads(void) noexcept {
   } catch (...) {
     return 1;
   }
-}
-
-int32_t ct_device_count(ct_device_kind kind) noexcept {
-  try {
-    switch (kind) {
-      case CT_CPU: return 1;
-      case CT_CUDA: return at::globalContext().hasCUDA() ? static_cast<int32_t>(at::getNumGPUs()) : 0;
-      case CT_MPS: return at::globalContext().hasMPS() ? 1 : 0;
-    }
-  } catch (...) {
-  }
-  return 0;
-}
-
-ct_status ct_synchronize(ct_device where) noexcept {
-  return boundary("synchronize", [&] {
-    if (where.kind == CT_CPU) return;
-    const at::Device target = device(where);
-    c10::impl::VirtualGuardImpl guard(target.type());
-    guard.synchronizeDevice(target.index());
-  });
 }
 
 }  // extern "C"

@@ -117,4 +117,12 @@ ct_status ct_fill(ct_tensor tensor, double value) noexcept {
   return boundary("fill", [&] { get(tensor).fill_(value); });
 }
 
+ct_status ct_fill_normal(ct_tensor tensor, double deviation, uint64_t seed) noexcept {
+  return boundary("random numbers", [&] {
+    at::Generator generator = at::globalContext().defaultGenerator(get(tensor).device()).clone();
+    generator.set_current_seed(seed);
+    get(tensor).normal_(0, deviation, generator);
+  });
+}
+
 }  // extern "C"

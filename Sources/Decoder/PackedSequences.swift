@@ -8,6 +8,8 @@ public struct PackedSequences {
   package let positions: Tensor
   /// `[B + 1]`: sequence b holds tokens `offsets[b]..<offsets[b + 1]`.
   package let offsets: [Int32]
+  /// The same on a device other than the CPU, uploaded once for all layers: int32 `[B + 1]`.
+  package let deviceOffsets: Tensor?
   package let longest: Int
 
   public var tokenCount: Int { Int(offsets.last ?? 0) }
@@ -44,6 +46,7 @@ public struct PackedSequences {
     self.tokens = try Tensor.from(tokens.map(Int64.init), on: device)
     self.positions = try Tensor.from(positions, on: device)
     self.offsets = offsets
+    deviceOffsets = device == .cpu ? nil : try Tensor.from(offsets, on: device)
     self.longest = longest
   }
 }

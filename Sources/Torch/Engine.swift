@@ -31,6 +31,22 @@ public enum Engine {
   /// Gives freed memory back to the system, between phases for example.
   public static func trimMemory() { ct_trim_memory() }
 
+  /// Path of libtorch's CUDA library, loaded with the first question about CUDA.
+  ///
+  /// - Throws: ``TorchError/notSupported(message:)`` with the reason where there is none.
+  public static func cudaLibrary() throws -> String {
+    var path: UnsafePointer<CChar>?
+    try check(ct_cuda_library(&path))
+    return path.map { String(cString: $0) } ?? ""
+  }
+
+  /// The most that libtorch has held on a device other than the CPU since the last reset, in bytes.
+  public static func peakMemoryInBytes(on device: Device, reset: Bool = false) throws -> Int {
+    var bytes: Int64 = 0
+    try check(ct_peak_device_memory(device.cValue, reset, &bytes))
+    return Int(bytes)
+  }
+
   /// Waits until queued work on `device` is done.
   public static func synchronize(_ device: Device) throws { try check(ct_synchronize(device.cValue)) }
 

@@ -44,24 +44,28 @@ public enum Kernels {
   }
 
   /// Causal attention inside each packed sequence. `qkv` `[N, (H + 2K) E]`, `offsets` `[B + 1]`, `window` 0 for none.
+  ///
+  /// - Parameter deviceOffsets: the offsets on a device that is not the CPU, int32 `[B + 1]`.
   public static func attention(
-    qkv: Tensor, offsets: [Int32], heads: Int, keyValueHeads: Int, window: Int, into out: Tensor, logSumExp: Tensor
+    qkv: Tensor, offsets: [Int32], deviceOffsets: Tensor? = nil, heads: Int, keyValueHeads: Int, window: Int,
+    into out: Tensor, logSumExp: Tensor
   ) throws {
     try check(
       ct_attention(
-        qkv.handle, offsets, Int32(clamping: offsets.count - 1), Int64(heads), Int64(keyValueHeads), Int64(window),
-        out.handle, logSumExp.handle), qkv, out, logSumExp)
+        qkv.handle, offsets, Int32(clamping: offsets.count - 1), deviceOffsets?.handle, Int64(heads),
+        Int64(keyValueHeads), Int64(window), out.handle, logSumExp.handle), qkv, out, logSumExp)
   }
 
   /// `dqkv` is overwritten.
   public static func attentionBackward(
-    _ dout: Tensor, qkv: Tensor, output: Tensor, logSumExp: Tensor, offsets: [Int32], heads: Int, keyValueHeads: Int,
-    window: Int, into dqkv: Tensor
+    _ dout: Tensor, qkv: Tensor, output: Tensor, logSumExp: Tensor, offsets: [Int32], deviceOffsets: Tensor? = nil,
+    heads: Int, keyValueHeads: Int, window: Int, into dqkv: Tensor
   ) throws {
     try check(
       ct_attention_backward(
         dout.handle, qkv.handle, output.handle, logSumExp.handle, offsets, Int32(clamping: offsets.count - 1),
-        Int64(heads), Int64(keyValueHeads), Int64(window), dqkv.handle), dout, qkv, output, logSumExp, dqkv)
+        deviceOffsets?.handle, Int64(heads), Int64(keyValueHeads), Int64(window), dqkv.handle), dout, qkv, output,
+      logSumExp, dqkv)
   }
 
   /// `cache[slots[b], places[b]] = rows[b]`: one token's keys or values. `rows` `[B, K E]`, `cache` `[S, T, K, E]`.
@@ -85,28 +89,5 @@ public enum Kernels {
     try check(
       ct_attention_decode(q.handle, keys.handle, values.handle, slots, lengths, Int64(window), out.handle),
       q, keys, out)
-  }
-}
-
-/// One in-place optimizer step on tensors of equal size. The gradient is multiplied by `scale` first.
-public enum OptimizerKernels {
-  public static func rmsProp(
-    _ w: Tensor, gradient g: Tensor, average v: Tensor, scale: Double, rate: Double, alpha: Double, epsilon: Double
-  ) throws {
-    try check(ct_rmsprop_step(w.handle, g.handle, v.handle, scale, rate, alpha, epsilon), w, g, v)
-  }
-
-  public static func adamW(
-    _ w: Tensor, gradient g: Tensor, mean m: Tensor, average v: Tensor, scale: Double, rate: Double, beta1: Double,
-    beta2: Double, epsilon: Double, weightDecay: Double, step: Int
-  ) throws {
-    try check(
-      ct_adamw_step(
-        w.handle, g.handle, m.handle, v.handle, scale, rate, beta1, beta2, epsilon, weightDecay, Int64(step)),
-      w, g, m, v)
-  }
-
-  public static func sgd(_ w: Tensor, gradient g: Tensor, scale: Double, rate: Double) throws {
-    try check(ct_sgd_step(w.handle, g.handle, scale, rate), w, g)
   }
 }

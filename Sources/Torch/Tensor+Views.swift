@@ -34,4 +34,9 @@ extension Tensor {
   public func copy(from source: Tensor) throws { try check(ct_copy(handle, source.handle), self, source) }
 
   public func fill(_ value: Double) throws { try check(ct_fill(handle, value), self) }
+
+  /// Normal numbers around zero, the same for the same seed on the same kind of device.
+  public func fillNormal(deviation: Double, seed: UInt64) throws {
+    try check(ct_fill_normal(handle, deviation, seed), self)
+  }
 }

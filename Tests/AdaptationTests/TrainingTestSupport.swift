@@ -156,3 +156,10 @@ extension LanguageModel {
     #expect(changed > 0, "nothing changed at all", sourceLocation: sourceLocation)
   }
 }
+
+extension TrainingSink {
+  /// A step with the statistics of the CPU.
+  func beginStep(rate: Double, microBatches: Int) {
+    beginStep(rate: rate, microBatches: microBatches, statistics: HostStatistics())
+  }
+}

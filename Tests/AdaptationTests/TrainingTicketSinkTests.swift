@@ -189,7 +189,9 @@ final class CountingSink: TrainingSink {
 
   init(_ sink: any TrainingSink) { self.sink = sink }
 
-  func beginStep(rate: Double, microBatches: Int) { sink.beginStep(rate: rate, microBatches: microBatches) }
+  func beginStep(rate: Double, microBatches: Int, statistics: any StepStatistics) {
+    sink.beginStep(rate: rate, microBatches: microBatches, statistics: statistics)
+  }
   func beginMicroBatch(_ index: Int) { sink.beginMicroBatch(index) }
   func endStep() throws { try sink.endStep() }
   func needsGradient(of parameter: Parameter) -> Bool { sink.needsGradient(of: parameter) }

@@ -3,12 +3,14 @@ package import Torch
 
 /// Trains whole parameters inside the backward pass: full fine-tuning, and LoTA's calibration.
 ///
-/// State a trained weight: the optimizer's moments; with several micro-batches also one gradient.
+/// State a trained weight: the optimizer's moments, float32; with several micro-batches also one gradient, in the model's
+/// type. There is no master copy: a half-precision model keeps of every update what its own type can hold.
 package final class DenseSink: TrainingSink {
   private let options: TrainingOptions
   private let trains: (String) -> Bool
   private var states: [String: OptimizerState] = [:]
   private var accumulated: [String: Tensor] = [:]
+  private var statistics: any StepStatistics = HostStatistics()
   private var rate = 0.0
   private var microBatches = 1
   private var microBatch = 0
@@ -19,8 +21,9 @@ package final class DenseSink: TrainingSink {
     self.trains = trains
   }
 
-  package func beginStep(rate: Double, microBatches: Int) {
+  package func beginStep(rate: Double, microBatches: Int, statistics: any StepStatistics) {
     self.rate = rate
+    self.statistics = statistics
     self.microBatches = microBatches
   }
 
@@ -43,10 +46,9 @@ package final class DenseSink: TrainingSink {
   }
 
   private func update(_ parameter: Parameter, _ gradient: Tensor) throws {
-    let squares = try gradient.sumOfSquares()
-    guard squares.isFinite else { throw NonFiniteGradient(tensor: parameter.name) }
-    let scale = GradientClip.factor(sumOfSquares: squares, maximumNorm: options.maximumGradientNorm)
+    let factor = try statistics.factor(
+      of: gradient, named: parameter.name, maximumNorm: options.maximumGradientNorm)
     try states[parameter.name, default: OptimizerState(options.optimizer)]
-      .update(parameter.value, gradient: gradient, scale: scale, rate: rate)
+      .update(parameter.value, gradient: gradient, factor: factor, rate: rate)
   }
 }

@@ -10,7 +10,7 @@ package final class GradientMagnitudes: TrainingSink {
 
   package init(scopedNames: [String]) { names = Set(scopedNames) }
 
-  package func beginStep(rate: Double, microBatches: Int) { gradients.removeAll() }
+  package func beginStep(rate: Double, microBatches: Int, statistics: any StepStatistics) { gradients.removeAll() }
   package func beginMicroBatch(_ index: Int) {}
   package func endStep() {}
   package func needsGradient(of parameter: Parameter) -> Bool { names.contains(parameter.name) }

@@ -9,22 +9,24 @@ struct OptimizerState {
 
   init(_ settings: OptimizerSettings) { self.settings = settings }
 
-  /// One step on `weight` with `scale * gradient`.
-  mutating func update(_ weight: Tensor, gradient: Tensor, scale: Double, rate: Double) throws {
+  /// One step on `weight` with the gradient times `factor`.
+  mutating func update(_ weight: Tensor, gradient: Tensor, factor: GradientFactor, rate: Double) throws {
     steps += 1
+    let (scale, verdict) = (factor.scale, factor.verdict)
     switch settings {
     case .rmsProp(let alpha, let epsilon):
       let average = try moment(&average, like: weight)
       try OptimizerKernels.rmsProp(
-        weight, gradient: gradient, average: average, scale: scale, rate: rate, alpha: alpha, epsilon: epsilon)
+        weight, gradient: gradient, average: average, scale: scale, verdict: verdict, rate: rate, alpha: alpha,
+        epsilon: epsilon)
     case .adamW(let beta1, let beta2, let epsilon, let weightDecay):
       let mean = try moment(&mean, like: weight)
       let average = try moment(&average, like: weight)
       try OptimizerKernels.adamW(
-        weight, gradient: gradient, mean: mean, average: average, scale: scale, rate: rate, beta1: beta1, beta2: beta2,
-        epsilon: epsilon, weightDecay: weightDecay, step: steps)
+        weight, gradient: gradient, mean: mean, average: average, scale: scale, verdict: verdict, rate: rate,
+        beta1: beta1, beta2: beta2, epsilon: epsilon, weightDecay: weightDecay, step: steps)
     case .sgd:
-      try OptimizerKernels.sgd(weight, gradient: gradient, scale: scale, rate: rate)
+      try OptimizerKernels.sgd(weight, gradient: gradient, scale: scale, verdict: verdict, rate: rate)
     }
   }
 
@@ -35,13 +37,5 @@ struct OptimizerState {
     let fresh = try Tensor.zeros(weight.shape, weight.dtype == .float64 ? .float64 : .float32, on: weight.device)
     held = fresh
     return fresh
-  }
-}
-
-/// The factor that brings a gradient's norm down to the limit, as PyTorch's `clip_grad_norm_` computes it.
-enum GradientClip {
-  static func factor(sumOfSquares: Double, maximumNorm: Double?) -> Double {
-    guard let maximumNorm else { return 1 }
-    return min(1, maximumNorm / (sumOfSquares.squareRoot() + 1e-6))
   }
 }

@@ -26,8 +26,9 @@ package final class TicketSink: TrainingSink {
       try values.gather(from: parameter.value, at: index)
     }
 
-    func apply(scale: Double, rate: Double) throws {
-      try state.update(values, gradient: gradient, scale: scale, rate: rate)
+    /// A refused update writes back the values that stand there.
+    func apply(_ factor: GradientFactor, rate: Double) throws {
+      try state.update(values, gradient: gradient, factor: factor, rate: rate)
       try parameter.value.scatter(values, at: index)
     }
 
@@ -36,10 +37,10 @@ package final class TicketSink: TrainingSink {
 
   private let options: TrainingOptions
   private var entries: [String: Entry] = [:]
+  private var statistics: any StepStatistics = HostStatistics()
   private var rate = 0.0
   private var microBatches = 1
   private var microBatch = 0
-  private var sumOfSquares = 0.0
 
   /// - Throws: ``TrainingError/ticketIsEmpty``; `TicketsError` when the mask does not fit the model.
   package init(_ options: TrainingOptions, mask: Mask, model: LanguageModel) throws {
@@ -55,10 +56,10 @@ package final class TicketSink: TrainingSink {
     guard !entries.isEmpty else { throw TrainingError.ticketIsEmpty }
   }
 
-  package func beginStep(rate: Double, microBatches: Int) {
+  package func beginStep(rate: Double, microBatches: Int, statistics: any StepStatistics) {
     self.rate = rate
     self.microBatches = microBatches
-    sumOfSquares = 0
+    self.statistics = statistics
   }
 
   package func beginMicroBatch(_ index: Int) { microBatch = index }
@@ -69,21 +70,20 @@ package final class TicketSink: TrainingSink {
     guard let entry = entries[parameter.name] else { return }
     try entry.gradient.gather(from: gradient, at: entry.index, accumulating: microBatch > 0)
     guard microBatch == microBatches - 1 else { return }
-    let squares = try entry.gradient.sumOfSquares()
-    guard squares.isFinite else { throw NonFiniteGradient(tensor: parameter.name) }
     switch options.clipping {
     case .perTensor:
-      let scale = GradientClip.factor(sumOfSquares: squares, maximumNorm: options.maximumGradientNorm)
-      try entry.apply(scale: scale, rate: rate)
+      let factor = try statistics.factor(
+        of: entry.gradient, named: parameter.name, maximumNorm: options.maximumGradientNorm)
+      try entry.apply(factor, rate: rate)
     case .global:
-      sumOfSquares += squares
+      try statistics.count(entry.gradient, named: parameter.name)
     }
   }
 
   package func endStep() throws {
     guard options.clipping == .global else { return }
-    let scale = GradientClip.factor(sumOfSquares: sumOfSquares, maximumNorm: options.maximumGradientNorm)
-    for entry in entries.values { try entry.apply(scale: scale, rate: rate) }
+    let factor = try statistics.factorOfAll(maximumNorm: options.maximumGradientNorm)
+    for entry in entries.values { try entry.apply(factor, rate: rate) }
   }
 
   package var stateByteCount: Int { entries.values.reduce(0) { $0 + $1.byteCount } }

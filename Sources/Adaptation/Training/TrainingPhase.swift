@@ -1,7 +1,7 @@
 internal import Checkpoints
-internal import Decoder
+package import Decoder
 internal import Foundation
-internal import Torch
+package import Torch
 
 /// One finished step.
 public struct StepReport: Equatable, Sendable {
@@ -13,17 +13,23 @@ public struct StepReport: Equatable, Sendable {
 public enum Disposition: Sendable { case proceed, stop }
 
 /// Runs the steps of one phase: the same loop for every method, which is what the sink makes it.
-struct TrainingPhase {
+package struct TrainingPhase {
   let phase: Phase
   let options: TrainingOptions
   let rows: [TokenizedRow]
   let order: BatchOrder
+  private let statistics: (Device) throws -> any StepStatistics
 
-  init(_ phase: Phase, options: TrainingOptions, rows: [TokenizedRow]) throws {
+  /// - Parameter statistics: makes a step's statistics for the model's device.
+  package init(
+    _ phase: Phase, options: TrainingOptions, rows: [TokenizedRow],
+    statistics: @escaping (Device) throws -> any StepStatistics = Self.statistics(on:)
+  ) throws {
     try options.validate()
     self.phase = phase
     self.options = options
     self.rows = rows
+    self.statistics = statistics
     let length: BatchOrder.Length =
       switch options.length {
       case .steps(let steps): .steps(steps)
@@ -36,11 +42,16 @@ struct TrainingPhase {
 
   /// - Parameter observe: called after every step.
   /// - Throws: ``TrainingError/stopped(phase:step:)`` when the observer says so.
-  func run(_ model: LanguageModel, sink: any TrainingSink, observe: (StepReport) throws -> Disposition) throws {
+  package func run(_ model: LanguageModel, sink: any TrainingSink, observe: (StepReport) throws -> Disposition) throws {
     for step in 0..<order.stepCount {
       let report = try train(step, model, sink)
       guard try observe(report) == .proceed else { throw TrainingError.stopped(phase: phase, step: report.record.step) }
     }
+  }
+
+  /// Numbers at once on the CPU; on devices nothing that would wait for them.
+  package static func statistics(on device: Device) throws -> any StepStatistics {
+    device == .cpu ? HostStatistics() : try DeviceStatistics(on: device)
   }
 
   private func train(_ step: Int, _ model: LanguageModel, _ sink: any TrainingSink) throws -> StepReport {
@@ -50,23 +61,25 @@ struct TrainingPhase {
     let batches = MicroBatches(chosen, maximumTokens: options.microBatchTokens)
     let divisor = options.loss == .sequenceSum ? batches.sequenceCount : batches.labelCount
     let rate = options.rate(step: step)
-    sink.beginStep(rate: rate, microBatches: batches.batches.count)
-    var total = 0.0
+    let statistics = try statistics(model.device)
+    sink.beginStep(rate: rate, microBatches: batches.batches.count, statistics: statistics)
+    let total: Double
     do {
-      for (index, batch) in batches.batches.enumerated() {
+      // All uploads come first: on a device each waits for what was queued before it.
+      let inputs = try batches.batches.map { (try $0.sequences(for: model), try $0.labels(for: model)) }
+      for (index, (sequences, labels)) in inputs.enumerated() {
         sink.beginMicroBatch(index)
-        let losses = try model.backward(
-          try batch.sequences(for: model), labels: try batch.labels(for: model), scale: 1 / Double(divisor), sink: sink)
-        total += try losses.sum()
+        let losses = try model.backward(sequences, labels: labels, scale: 1 / Double(divisor), sink: sink)
+        try statistics.add(losses: losses)
       }
+      try sink.endStep()
+      total = try statistics.finish()
     } catch let failure as NonFiniteGradient {
       throw TrainingError.gradientNotFinite(
         phase: phase, step: step + 1, tensor: failure.tensor, rows: chosen.map(\.number))
-    }
-    guard total.isFinite else {
+    } catch is NonFiniteLoss {
       throw TrainingError.lossNotFinite(phase: phase, step: step + 1, rows: chosen.map(\.number))
     }
-    try sink.endStep()
     let record = MetricsRecord(
       phase: phase, step: step + 1, loss: total / Double(divisor), tokenLoss: total / Double(batches.labelCount),
       tokens: batches.tokenCount, labels: batches.labelCount, seconds: (clock.now - start) / .seconds(1),

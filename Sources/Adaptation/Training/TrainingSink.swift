@@ -5,14 +5,10 @@ package protocol TrainingSink: GradientSink {
   /// - Parameters:
   ///   - rate: learning rate of this step.
   ///   - microBatches: how many backward passes make the step.
-  func beginStep(rate: Double, microBatches: Int)
+  ///   - statistics: what decides each update, and learns of each gradient.
+  func beginStep(rate: Double, microBatches: Int, statistics: any StepStatistics)
   func beginMicroBatch(_ index: Int)
   func endStep() throws
   /// Bytes of optimizer state, buffers and indices held.
   var stateByteCount: Int { get }
-}
-
-/// A sink was given a gradient with NaN or infinity in it. The training loop adds where that happened.
-package struct NonFiniteGradient: Error, Equatable {
-  package let tensor: String
 }

@@ -76,8 +76,13 @@ void ct_keep_freed_memory(void) CT_NOEXCEPT;
 void ct_trim_memory(void) CT_NOEXCEPT;
 ct_status ct_set_threads(int32_t count) CT_NOEXCEPT;
 int32_t ct_threads(void) CT_NOEXCEPT;
-/* Number of usable devices of a kind: 1 for CPU; 0 where the kind is missing. */
+/* Number of usable devices of a kind: 1 for CPU; 0 where the kind is missing. Asking for CUDA loads its library first. */
 int32_t ct_device_count(ct_device_kind kind) CT_NOEXCEPT;
+/* Path of libtorch's CUDA library, loaded now if it was not; valid forever. CT_NOT_SUPPORTED, with the reason, where there
+ * is none or it cannot be loaded. */
+ct_status ct_cuda_library(const char **path) CT_NOEXCEPT;
+/* Most bytes that libtorch has held on a device other than the CPU, since the start or the last reset. */
+ct_status ct_peak_device_memory(ct_device device, bool reset, int64_t *bytes) CT_NOEXCEPT;
 /* Waits until queued work on the device is done. */
 ct_status ct_synchronize(ct_device device) CT_NOEXCEPT;
 
@@ -107,6 +112,8 @@ ct_status ct_convert(ct_tensor source, ct_dtype dtype, ct_device device, ct_tens
 /* destination = source, converting type and device; shapes must match. */
 ct_status ct_copy(ct_tensor destination, ct_tensor source) CT_NOEXCEPT;
 ct_status ct_fill(ct_tensor tensor, double value) CT_NOEXCEPT;
+/* Normal numbers around zero, the same for the same seed on the same kind of device. */
+ct_status ct_fill_normal(ct_tensor tensor, double deviation, uint64_t seed) CT_NOEXCEPT;
 
 /* ---- arithmetic --------------------------------------------------------------------------------------------- */
 
@@ -156,10 +163,12 @@ ct_status ct_cross_entropy(ct_tensor logits, ct_tensor targets, bool gradient, d
 
 /* Causal attention inside each of `sequences` packed sequences; no token sees another sequence.
  * qkv: rows [N, (H + 2K) E]; offsets: host int32 [sequences + 1]; window: keys i - window < j <= i are seen, 0 = all.
+ * device_offsets: optional, the same offsets on qkv's device; only the variable-length kernels of CUDA look at them, and
+ * upload the others where they are missing.
  * out: [N, H E]. logsumexp: [H, N], for backward. */
-ct_status ct_attention(ct_tensor qkv, const int32_t *offsets, int32_t sequences, int64_t H, int64_t K, int64_t window, ct_tensor out, ct_tensor logsumexp) CT_NOEXCEPT;
+ct_status ct_attention(ct_tensor qkv, const int32_t *offsets, int32_t sequences, ct_tensor device_offsets, int64_t H, int64_t K, int64_t window, ct_tensor out, ct_tensor logsumexp) CT_NOEXCEPT;
 /* dqkv is overwritten: [N, (H + 2K) E]. */
-ct_status ct_attention_backward(ct_tensor dout, ct_tensor qkv, ct_tensor out, ct_tensor logsumexp, const int32_t *offsets, int32_t sequences, int64_t H, int64_t K, int64_t window, ct_tensor dqkv) CT_NOEXCEPT;
+ct_status ct_attention_backward(ct_tensor dout, ct_tensor qkv, ct_tensor out, ct_tensor logsumexp, const int32_t *offsets, int32_t sequences, ct_tensor device_offsets, int64_t H, int64_t K, int64_t window, ct_tensor dqkv) CT_NOEXCEPT;
 /* Stores one token's key or value for each of B sequences: cache[slots[b], places[b]] = rows[b].
  * rows: [B, K E], may be a column range; cache: [S, T, K, E]; slots, places: host int32 [B]. */
 ct_status ct_cache_append(ct_tensor cache, ct_tensor rows, const int32_t *slots, const int32_t *places) CT_NOEXCEPT;
@@ -168,13 +177,27 @@ ct_status ct_cache_append(ct_tensor cache, ct_tensor rows, const int32_t *slots,
  * the cache, the new token's included. out: [B, H E]. */
 ct_status ct_attention_decode(ct_tensor q, ct_tensor keys, ct_tensor values, const int32_t *slots, const int32_t *lengths, int64_t window, ct_tensor out) CT_NOEXCEPT;
 
-/* ---- optimizers: one in-place step on tensors of equal shape; the gradient is multiplied by gradient_scale first -- */
+/* ---- a step's statistics, kept on the device: none of these waits for it ---------------------------------------
+ * report: [2], float64 where the device has it, else float32: the sum of the losses; the number of the first gradient that
+ * holds NaN or infinity (or whose squares exceed float32), 0 while there is none.                                     */
+
+/* report[0] += sum of losses. */
+ct_status ct_report_losses(ct_tensor report, ct_tensor losses) CT_NOEXCEPT;
+/* Notes `number`, from 1, unless the gradient is finite. squares, of no dimensions: = or += its sum of squares. */
+ct_status ct_report_gradient(ct_tensor report, ct_tensor gradient, double number, bool accumulate, ct_tensor squares) CT_NOEXCEPT;
+/* out, like squares: min(1, maximum_norm / (sqrt(squares) + 1e-6)), or 1 for maximum_norm 0; -1, refusing the update, when
+ * the report names a gradient or its losses are not finite. */
+ct_status ct_report_verdict(ct_tensor report, ct_tensor squares, double maximum_norm, ct_tensor *out) CT_NOEXCEPT;
+
+/* ---- optimizers: one in-place step on tensors of equal shape; the gradient is multiplied by gradient_scale first --
+ * verdict: optional, of no dimensions, on the device: multiplies the gradient too; negative leaves weights and state as
+ * they are, to the bit. Nothing waits for it.                                                                          */
 
 /* v = alpha v + (1 - alpha) g^2;  w -= rate * g / (sqrt(v) + epsilon). v float32 for half-precision weights. */
-ct_status ct_rmsprop_step(ct_tensor w, ct_tensor g, ct_tensor v, double gradient_scale, double rate, double alpha, double epsilon) CT_NOEXCEPT;
+ct_status ct_rmsprop_step(ct_tensor w, ct_tensor g, ct_tensor v, double gradient_scale, ct_tensor verdict, double rate, double alpha, double epsilon) CT_NOEXCEPT;
 /* Loshchilov and Hutter 2019, decoupled decay; step counts from 1. */
-ct_status ct_adamw_step(ct_tensor w, ct_tensor g, ct_tensor m, ct_tensor v, double gradient_scale, double rate, double beta1, double beta2, double epsilon, double weight_decay, int64_t step) CT_NOEXCEPT;
-ct_status ct_sgd_step(ct_tensor w, ct_tensor g, double gradient_scale, double rate) CT_NOEXCEPT;
+ct_status ct_adamw_step(ct_tensor w, ct_tensor g, ct_tensor m, ct_tensor v, double gradient_scale, ct_tensor verdict, double rate, double beta1, double beta2, double epsilon, double weight_decay, int64_t step) CT_NOEXCEPT;
+ct_status ct_sgd_step(ct_tensor w, ct_tensor g, double gradient_scale, ct_tensor verdict, double rate) CT_NOEXCEPT;
 
 #ifdef __cplusplus
 }

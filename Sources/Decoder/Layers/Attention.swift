@@ -34,8 +34,8 @@ package struct Attention {
     let attended = try workspace.buffer(.attended, layer: layer, [tokens, queryWidth])
     let logSumExp = try workspace.buffer(.logSumExp, layer: layer, [heads, tokens], workspace.statisticsType)
     try Kernels.attention(
-      qkv: qkvNQ, offsets: sequences.offsets, heads: heads, keyValueHeads: keyValueHeads, window: window,
-      into: attended, logSumExp: logSumExp)
+      qkv: qkvNQ, offsets: sequences.offsets, deviceOffsets: sequences.deviceOffsets, heads: heads,
+      keyValueHeads: keyValueHeads, window: window, into: attended, logSumExp: logSumExp)
     try output.forward(attended, into: outputND, accumulating: true)
     return Saved(qkvNQ: qkvNQ, attendedNHE: attended, logSumExpHN: logSumExp)
   }
@@ -60,7 +60,8 @@ package struct Attention {
     let dqkv = try workspace.buffer(.queryKeyValueGradient, [tokens, queryKeyValue.outputWidth])
     try Kernels.attentionBackward(
       dAttended, qkv: saved.qkvNQ, output: saved.attendedNHE, logSumExp: saved.logSumExpHN,
-      offsets: sequences.offsets, heads: heads, keyValueHeads: keyValueHeads, window: window, into: dqkv)
+      offsets: sequences.offsets, deviceOffsets: sequences.deviceOffsets, heads: heads, keyValueHeads: keyValueHeads,
+      window: window, into: dqkv)
     try rotary.rotate(
       try dqkv.columns(rotatedColumns), heads: heads + keyValueHeads, positions: sequences.positions, inverse: true)
     try queryKeyValue.inputBackward(dqkv, into: dxND)

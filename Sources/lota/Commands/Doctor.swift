@@ -24,12 +24,24 @@ struct DoctorReport: Encodable {
   let cores = ProcessInfo.processInfo.activeProcessorCount
   let memoryInBytes = Int(clamping: ProcessInfo.processInfo.physicalMemory)
   let devices: [String: Bool]
+  /// Where libtorch's CUDA library lies; nil where there is none or it cannot be loaded.
+  let cudaLibrary: String?
+  /// Why the device `cuda` is missing; nil when it is there.
+  let cudaProblem: String?
   let modelFetcher: Bool
 
   init() {
     torchDirectory = LibraryLocation.directory(ofLibraryNamed: "libtorch_cpu")
     devices = Dictionary(
       uniqueKeysWithValues: Device.Kind.allCases.map { ($0.rawValue, Device(kind: $0).isAvailable) })
+    let isThere = devices[Device.Kind.cuda.rawValue] == true
+    do {
+      cudaLibrary = try Engine.cudaLibrary()
+      cudaProblem = isThere ? nil : "the CUDA library is loaded but finds no GPU: check the driver with nvidia-smi"
+    } catch {
+      cudaLibrary = nil
+      cudaProblem = isThere ? nil : Self.reason(error)
+    }
     modelFetcher = QuickstartModel.fetchScript != nil
   }
 
@@ -42,17 +54,22 @@ struct DoctorReport: Encodable {
     ]
     for kind in Device.Kind.allCases {
       let isThere = devices[kind.rawValue] == true
-      lines.append(kind.rawValue.rightPadded(to: 13) + (isThere ? "available" : Self.advice(kind)))
+      lines.append(kind.rawValue.rightPadded(to: 13) + (isThere ? "available" : advice(kind)))
     }
     lines.append(
       "quickstart   " + (modelFetcher ? "ready" : "start through ./lota in the repository: it fetches the model"))
     return lines.joined(separator: "\n")
   }
 
-  private static func advice(_ kind: Device.Kind) -> String {
+  private static func reason(_ error: any Error) -> String {
+    guard case TorchError.notSupported(let message) = error else { return "\(error)" }
+    return "\(message); set LOTA_TORCH to a CUDA build of libtorch (docs/gpu.md)"
+  }
+
+  private func advice(_ kind: Device.Kind) -> String {
     switch kind {
     case .cpu: "missing"
-    case .cuda: "not available: needs an NVIDIA GPU and a CUDA libtorch (set LOTA_TORCH to it)"
+    case .cuda: "not available: \(cudaProblem ?? "")"
     case .mps: "not available: needs a Mac with Apple silicon"
     }
   }
