@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "boundary.h"
+#include "version.h"
 
 namespace lota {
 namespace {
@@ -44,6 +45,8 @@ double scale(const PackedAttention &a) { return 1.0 / std::sqrt(static_cast<doub
 
 }  // namespace
 
+#if LOTA_TORCH_AT_LEAST(6)
+
 bool has_varlen_flash(const at::Tensor &qkv, int64_t E) {
   return qkv.device().is_cuda() && (qkv.scalar_type() == at::kBFloat16 || qkv.scalar_type() == at::kHalf) && E % 8 == 0 && E <= 256;
 }
@@ -54,12 +57,8 @@ void varlen_attention(const PackedAttention &a, at::Tensor &out, at::Tensor &log
   const int64_t T = longest(a);
   const auto result = at::_flash_attention_forward(q, k, v, offsets, offsets, T, T, /*dropout_p=*/0.0, /*is_causal=*/true,
                                                    /*return_debug_mask=*/false, scale(a), left(a), right(a));
-  const at::Tensor &statistics = std::get<1>(result);
-  if (statistics.numel() != logsumexp.numel())
-    throw NotSupported("flash attention of this libtorch pads its statistics: use libtorch 2.6 or later on CUDA");
   out.view({out.size(0), a.H, a.E}).copy_(std::get<0>(result));
-  // One longest sequence of one token comes back as [H, B], in which N = B.
-  logsumexp.copy_(statistics.view(logsumexp.sizes()));
+  logsumexp.copy_(std::get<1>(result).view(logsumexp.sizes()));
 }
 
 void varlen_attention_backward(const PackedAttention &a, const at::Tensor &dout, const at::Tensor &out, const at::Tensor &logsumexp,
@@ -77,5 +76,20 @@ void varlen_attention_backward(const PackedAttention &a, const at::Tensor &dout,
   to_k.copy_(dk);
   to_v.copy_(dv);
 }
+
+#else
+
+// Older kernels pad their statistics to the longest sequence; attention is written out there.
+bool has_varlen_flash(const at::Tensor &, int64_t) { return false; }
+
+void varlen_attention(const PackedAttention &, at::Tensor &, at::Tensor &) {
+  throw NotSupported("flash attention over packed sequences needs libtorch 2.6 or later");
+}
+
+void varlen_attention_backward(const PackedAttention &, const at::Tensor &, const at::Tensor &, const at::Tensor &, at::Tensor &) {
+  throw NotSupported("flash attention over packed sequences needs libtorch 2.6 or later");
+}
+
+#endif
 
 }  // namespace lota

@@ -1,15 +1,16 @@
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
-#include <torch/headeronly/version.h>
 
 #if defined(__linux__)
 #include <dlfcn.h>
 #include <unistd.h>
 #endif
 
+#include "version.h"
+
 // Allocators tell their statistics without the headers of CUDA from 2.9 on.
-#if TORCH_VERSION_MAJOR > 2 || TORCH_VERSION_MINOR >= 9
+#if LOTA_TORCH_AT_LEAST(9)
 #define LOTA_HAS_DEVICE_STATISTICS
 #include <c10/core/CachingDeviceAllocator.h>
 #endif

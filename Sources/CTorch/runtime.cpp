@@ -1,7 +1,6 @@
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
 #include <ATen/Version.h>
-#include <torch/headeronly/version.h>
 
 #if defined(__GLIBC__)
 #include <malloc.h>
@@ -9,6 +8,7 @@
 
 #include "boundary.h"
 #include "product.h"
+#include "version.h"
 
 namespace lota {
 namespace {

@@ -14,7 +14,7 @@ struct Lota: ParsableCommand {
     version: "0.1.0",
     subcommands: [
       Quickstart.self, Import.self, Generate.self, Score.self, Train.self, Calibrate.self, MaskCommand.self,
-      AdapterCommand.self, Doctor.self,
+      AdapterCommand.self, BenchCommand.self, Doctor.self,
     ])
 
   static func main() {

@@ -33,6 +33,8 @@ struct UsageTests {
       (["score", "--model", "m"], "--data"),
       (["score", "--model", "m", "--data", "d", "--show-tokens"], "--json"),
       (["generate", "--model", "m", "--prompt", "p", "--system", "s"], "--chat"),
+      (["bench", "step", "--phase", "training"], "calibration or adaptation"),
+      (["bench", "step", "--optimizer", "lion"], "rmsprop, adamw, sgd"),
       (["import"], "file"),
       (["import", "f", "--out", "o", "--dtype", "int4"], "int4"),
       (["mask", "union", "a", "--out", "o"], "at least two mask files"),
@@ -54,7 +56,7 @@ struct UsageTests {
   static let verbs = [
     "", "quickstart", "import", "generate", "score", "train", "calibrate", "mask", "mask extract", "mask random",
     "mask inspect", "mask overlap", "mask complement", "mask union", "adapter", "adapter inspect", "adapter apply",
-    "adapter verify", "doctor",
+    "adapter verify", "bench", "bench step", "doctor",
   ]
 
   /// The text of `--help` is a contract. After an intended change write the snapshots anew with
@@ -64,7 +66,7 @@ struct UsageTests {
     let words = verb.split(separator: " ").map(String.init)
     let result = try Lota.run(words + ["--help"], in: try TemporaryDirectory())
     #expect(result.code == 0 && result.errors.isEmpty)
-    if !["", "mask", "adapter"].contains(verb) {
+    if !["", "mask", "adapter", "bench"].contains(verb) {
       #expect(result.output.contains("Example: lota \(verb)"), "no example")
     }
     let name = (["lota"] + words).joined(separator: "-") + ".txt"
