@@ -1,16 +1,27 @@
 internal import Checkpoints
 public import Torch
 
+/// What a training step keeps between forward and backward.
+public enum ActivationPolicy: String, Codable, Sendable, CaseIterable {
+  /// Everything that the backward pass reads.
+  case keep
+  /// Each layer's input alone; the rest is computed again, layer by layer, during the backward pass. Costs most of a
+  /// second forward pass.
+  case recompute
+}
+
 extension LanguageModel {
   /// Losses `-log p` of all labels in order, `[L]` (float32; float64 for a float64 model), and the gradient of
   /// `scale * sum of losses` with respect to every parameter the sink asks for, handed over from the last layer to the
   /// first.
   ///
-  /// The tied embedding matrix gets one gradient, the sum of both its uses, at the very end.
+  /// The tied embedding matrix gets one gradient, the sum of both its uses, at the very end. Gradients are the same bit
+  /// for bit under either policy.
   public func backward(
-    _ sequences: PackedSequences, labels: Labels, scale: Double, sink: any GradientSink
+    _ sequences: PackedSequences, labels: Labels, scale: Double, activations: ActivationPolicy = .keep,
+    sink: any GradientSink
   ) throws -> Tensor {
-    let (hidden, saved) = try hiddenStates(sequences, keeping: true)
+    let (hidden, records) = try hiddenStates(sequences, keeping: activations)
     let gradient = try workspace.buffer(.residualGradient, hidden.shape)
     let headGradient = try zeroedGradient(of: head.weightVD, sink)
     let losses = try head.lossesAndBackward(
@@ -18,8 +29,14 @@ extension LanguageModel {
       workspace: workspace)
     let isTied = head.weightVD === embeddingVD
     if let headGradient, !isTied { try sink.consume(headGradient, of: head.weightVD) }
-    for (block, kept) in zip(blocks, saved).reversed() {
-      try block.backward(gradient, saved: kept, sequences: sequences, sink: sink, workspace: workspace)
+    for (block, record) in zip(blocks, records).reversed() {
+      // A sink may already have updated the layers above, but not this one.
+      let saved =
+        switch record {
+        case .activations(let saved): saved
+        case .input(let xND): try block.activations(xND, sequences: sequences, layer: 0, workspace: workspace)
+        }
+      try block.backward(gradient, saved: saved, sequences: sequences, sink: sink, workspace: workspace)
     }
     if let embeddingGradient = isTied ? headGradient : try zeroedGradient(of: embeddingVD, sink) {
       try embeddingGradient.accumulateRows(gradient, at: sequences.tokens)
@@ -28,15 +45,23 @@ extension LanguageModel {
     return losses
   }
 
+  /// Makes room for backward passes of up to `tokens` tokens and `labels` labels, and gives up what they do not need.
+  package func reserve(tokens: Int, labels: Int, activations: ActivationPolicy, sink: any GradientSink) throws {
+    try workspace.reserve(
+      WorkspaceLayout(configuration, dtype: dtype, tokens: tokens, labels: labels, activations: activations) { name in
+        parameter(named: name).map(sink.needsGradient(of:)) ?? false
+      })
+  }
+
   /// Losses `-log p` of all labels in order, `[L]`, without gradients.
   public func losses(_ sequences: PackedSequences, labels: Labels) throws -> Tensor {
-    let (hidden, _) = try hiddenStates(sequences, keeping: false)
+    let (hidden, _) = try hiddenStates(sequences, keeping: nil)
     return try head.losses(hidden, labels: labels, workspace: workspace)
   }
 
   /// Logits after every token, `[N, V]`; a buffer that the next call overwrites.
   public func logits(_ sequences: PackedSequences) throws -> Tensor {
-    let (hidden, _) = try hiddenStates(sequences, keeping: false)
+    let (hidden, _) = try hiddenStates(sequences, keeping: nil)
     let rows = try Tensor.from((0..<Int64(sequences.tokenCount)).map { $0 }, on: device)
     return try head.logits(hidden, rows: rows, workspace: workspace)
   }

@@ -34,9 +34,13 @@ public final class LanguageModel {
   package convenience init(
     _ configuration: ModelConfiguration, weights checkpoint: Checkpoint, dtype: DType?, device: Device
   ) throws {
-    let fallback: DType = device.kind == .cpu ? .float32 : configuration.dtype ?? .bfloat16
-    try self.init(configuration, dtype: dtype ?? fallback, device: device)
+    try self.init(configuration, dtype: dtype ?? Self.defaultType(of: configuration, on: device), device: device)
     try load(checkpoint)
+  }
+
+  /// The type to compute in when none is asked for.
+  package static func defaultType(of configuration: ModelConfiguration, on device: Device) -> DType {
+    device.kind == .cpu ? .float32 : configuration.dtype ?? .bfloat16
   }
 
   /// A model with uninitialised weights; ``load(_:)`` or the parameters' tensors fill it.
@@ -84,28 +88,43 @@ public final class LanguageModel {
       }
       let host = try Tensor.empty(description.shape, description.dtype)
       try checkpoint.withBytes(of: parameter.name) { try host.copyBytes(from: $0) }
+      try checkpoint.adviseDone(with: parameter.name)
       try parameter.value.copy(from: host)
     }
   }
 
-  /// Hidden states before the final norm, `[N, D]`; with `keeping`, what each layer saves for backward.
+  /// What a layer leaves for its backward pass.
+  package enum LayerRecord {
+    case activations(TransformerBlock.Saved)
+    /// `[N, D]`, from which the layer's activations are computed again.
+    case input(Tensor)
+  }
+
+  /// Hidden states before the final norm, `[N, D]`, and what each layer leaves for backward.
+  ///
+  /// - Parameter keeping: nil: nothing, no backward pass follows.
   package func hiddenStates(
-    _ sequences: PackedSequences, keeping: Bool
-  ) throws -> (hidden: Tensor, saved: [TransformerBlock.Saved]) {
+    _ sequences: PackedSequences, keeping: ActivationPolicy?
+  ) throws -> (hidden: Tensor, records: [LayerRecord]) {
     try rotary.prepare(length: sequences.longest)
     let shape = [sequences.tokenCount, configuration.hiddenSize]
     var hidden = try workspace.buffer(.residual, layer: 0, shape)
     try hidden.setRows(of: embeddingVD.value, at: sequences.tokens)
-    var saved: [TransformerBlock.Saved] = []
+    var records: [LayerRecord] = []
     for (layer, block) in blocks.enumerated() {
-      // Without backward, two buffers take turns and the layers share the rest.
-      let output = try workspace.buffer(.residual, layer: keeping ? layer + 1 : (layer + 1) % 2, shape)
-      let kept = try block.forward(
-        hidden, sequences: sequences, layer: keeping ? layer : 0, into: output, workspace: workspace)
-      if keeping { saved.append(kept) }
+      // Without backward, two residual buffers take turns; layers whose activations are not kept share one set of buffers.
+      let output = try workspace.buffer(.residual, layer: keeping == nil ? (layer + 1) % 2 : layer + 1, shape)
+      let saved = try block.forward(
+        hidden, sequences: sequences, layer: keeping == .keep ? layer : 0, into: output, workspace: workspace)
+      switch keeping {
+      case nil: break
+      case .keep: records.append(.activations(saved))
+      // The last layer's are still there when backward begins.
+      case .recompute: records.append(layer == blocks.count - 1 ? .activations(saved) : .input(hidden))
+      }
       hidden = output
     }
-    return (hidden, saved)
+    return (hidden, records)
   }
 }
 

@@ -27,6 +27,14 @@ struct UsageTests {
       (training + ["--threads", "0"], "--threads"),
       (training + ["--threads", "100000"], "use 1 to 1024"),
       (training + ["extra"], "extra"),
+      (training + ["--memory-budget", "8"], "6.5GiB"),
+      (training + ["--memory-budget", "8GB", "--micro-batch-tokens", "9"], "exclude each other"),
+      (["plan", "--model", "m"], "either --data, or --rows and --mean-length"),
+      (["plan", "--model", "m", "--data", "d", "--rows", "3"], "either --data"),
+      (["plan", "--model", "m", "--rows", "3"], "--mean-length"),
+      (["plan", "--model", "m", "--rows", "0", "--mean-length", "9"], "from 1 to"),
+      (["plan", "--model", "m", "--rows", "1", "--mean-length", "9", "--mean-labels", "9"], "use 1 to 8"),
+      (["plan", "--model", "m", "--rows", "1", "--mean-length", "9", "--flops", "-1"], "--flops"),
       (["generate", "--model", "m"], "--prompt"),
       (["generate", "--model", "m", "--prompt", "p", "--seed", "-1"], "seed"),
       (["generate", "--model", "m", "--prompt", ""], "--prompt is empty"),
@@ -54,7 +62,8 @@ struct UsageTests {
   }
 
   static let verbs = [
-    "", "quickstart", "import", "generate", "score", "train", "calibrate", "mask", "mask extract", "mask random",
+    "", "quickstart", "import", "generate", "score", "train", "plan", "calibrate", "mask", "mask extract",
+    "mask random",
     "mask inspect", "mask overlap", "mask complement", "mask union", "adapter", "adapter inspect", "adapter apply",
     "adapter verify", "bench", "bench step", "doctor",
   ]

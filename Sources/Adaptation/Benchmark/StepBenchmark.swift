@@ -89,7 +89,7 @@ public struct StepBenchmark: Sendable {
 
   /// Matrices normal with deviation 0.02, norms one, biases zero.
   private func randomModel() throws -> LanguageModel {
-    let type = dtype ?? (device == .cpu ? .float32 : self.model.dtype ?? .bfloat16)
+    let type = dtype ?? LanguageModel.defaultType(of: self.model, on: device)
     let model = try LanguageModel(model, dtype: type, device: device)
     for (index, parameter) in model.parameters.enumerated() {
       if parameter.shape.count == 2 {
@@ -125,15 +125,17 @@ public struct StepBenchmark: Sendable {
     let seconds = records.map(\.seconds)
     let median = seconds.sorted()[seconds.count / 2]
     let last = records[records.count - 1]
-    let operations = StepOperations(
-      self.model, lengths: Array(repeating: length, count: training.batchSize), labels: last.labels,
-      trainsHead: phase == .calibration)
+    var work = StepWork()
+    for _ in 0..<training.batchSize {
+      work.add(RowSize(tokens: length, labels: length - promptLength), window: self.model.slidingWindow)
+    }
+    let operations = try work.operations(self.model) { phase == .calibration || TicketScope.Weight(name: $0) != nil }
     return Report(
       phase: phase, device: device.description, dtype: model.dtype.configurationName,
       parameters: model.parameters.reduce(0) { $0 + $1.value.elementCount }, trained: trained,
       tokensPerStep: last.tokens, labelsPerStep: last.labels, setupSeconds: setupSeconds, seconds: seconds,
       medianSeconds: median, tokensPerSecond: Double(last.tokens) / median,
-      teraflopPerStep: operations.total / 1e12, teraflopPerSecond: operations.total / 1e12 / median,
+      teraflopPerStep: operations / 1e12, teraflopPerSecond: operations / 1e12 / median,
       stateBytes: sink.stateByteCount,
       peakMemoryBytes: device == .cpu
         ? Engine.peakMemoryInBytes : try Engine.peakMemoryInBytes(on: device),

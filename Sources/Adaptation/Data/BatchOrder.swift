@@ -45,26 +45,41 @@ public struct BatchOrder: Equatable, Sendable {
   public var stepsPerEpoch: Int { Self.ceilingDivision(rowCount, batchSize) }
 
   /// Indices of the rows of `step`, which counts from zero.
-  public func rows(step: Int) -> [Int] {
+  public func rows(step: Int) -> [Int] { rows(step: step, order: permutation) }
+
+  /// Calls `body` with the rows of every step; each epoch is shuffled once.
+  func forEachStep(_ body: ([Int]) -> Void) {
+    var shuffled = (epoch: -1, order: [Int]())
+    for step in 0..<stepCount {
+      body(
+        rows(step: step) { epoch in
+          if shuffled.epoch != epoch { shuffled = (epoch, permutation(epoch: epoch)) }
+          return shuffled.order
+        })
+    }
+  }
+
+  /// - Parameter order: all rows of an epoch, in its order.
+  private func rows(step: Int, order: (_ epoch: Int) -> [Int]) -> [Int] {
     precondition(step >= 0 && step < stepCount, "step \(step) of \(stepCount)")
     switch length {
     case .steps:
-      return wrapping(from: step * batchSize)
+      return wrapping(from: step * batchSize, order: order)
     case .epochs(let count):
       let epoch = step / stepsPerEpoch
       let (whole, rest) = Self.split(count, rowCount: rowCount)
       let available = epoch < whole ? rowCount : rest
       let start = step % stepsPerEpoch * batchSize
-      return Array(permutation(epoch: epoch)[start..<min(start + batchSize, available)])
+      return Array(order(epoch)[start..<min(start + batchSize, available)])
     }
   }
 
-  private func wrapping(from start: Int) -> [Int] {
+  private func wrapping(from start: Int, order: (_ epoch: Int) -> [Int]) -> [Int] {
     var rows: [Int] = []
     rows.reserveCapacity(batchSize)
     var position = start
     while rows.count < batchSize {
-      let order = permutation(epoch: position / rowCount)
+      let order = order(position / rowCount)
       let first = position % rowCount
       let taken = order[first..<min(rowCount, first + batchSize - rows.count)]
       rows += taken

@@ -58,21 +58,29 @@ public struct MicroBatches: Equatable, Sendable {
   ///
   /// A row is never split: one longer than `maximumTokens` gets a micro-batch of its own.
   public init(_ rows: [TokenizedRow], maximumTokens: Int? = nil) {
-    let limit = maximumTokens ?? Int.max
-    precondition(limit > 0, "micro-batches of \(limit) tokens")
-    var groups: [[TokenizedRow]] = []
-    var filled = 0
-    for row in rows {
-      if groups.isEmpty || row.tokens.count > limit - filled {
-        groups.append([])
-        filled = 0
-      }
-      groups[groups.count - 1].append(row)
-      filled = min(limit, filled + row.tokens.count)
+    batches = Self.groups(of: rows.map(\.tokens.count), maximumTokens: maximumTokens).map {
+      PackedBatch(Array(rows[$0]))
     }
-    batches = groups.map { PackedBatch($0) }
     sequenceCount = rows.count
     tokenCount = batches.reduce(0) { $0 + $1.tokenCount }
     labelCount = batches.reduce(0) { $0 + $1.labelCount }
+  }
+
+  /// Which rows, given by their lengths, go together.
+  static func groups(of tokenCounts: [Int], maximumTokens: Int?) -> [Range<Int>] {
+    let limit = maximumTokens ?? Int.max
+    precondition(limit > 0, "micro-batches of \(limit) tokens")
+    var groups: [Range<Int>] = []
+    var filled = 0
+    for (index, count) in tokenCounts.enumerated() {
+      if let last = groups.last, count <= limit - filled {
+        groups[groups.count - 1] = last.lowerBound..<(index + 1)
+      } else {
+        groups.append(index..<(index + 1))
+        filled = 0
+      }
+      filled = min(limit, filled + count)
+    }
+    return groups
   }
 }

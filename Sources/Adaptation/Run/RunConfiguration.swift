@@ -29,6 +29,8 @@ public struct RunConfiguration: Codable, Equatable, Sendable {
   public var calibration = Calibration.epochs(1)
   /// A mask file to use instead of calibrating.
   public var mask: String?
+  /// Bytes that the run may hold; sizes its micro-batches. nil: they have the size that `training` says.
+  public var memoryBudget: Int?
   /// Settings of the phase that trains the result; calibration takes all but their length.
   public var training = TrainingOptions()
 
@@ -52,6 +54,7 @@ public struct RunConfiguration: Codable, Equatable, Sendable {
     try require(
       method == .lota || training.clipping == .perTensor, "clipping", training.clipping.rawValue,
       "per-tensor: full fine-tuning holds one gradient at a time")
+    try require((memoryBudget ?? 1) >= 1, "memory-budget", memoryBudget ?? 0, "a positive number of bytes")
     try training.validate()
     _ = try computeDevice()
     _ = try computeType()

@@ -57,10 +57,12 @@ public struct TrainingRun {
       maximumLength: configuration.maximumLength, overlength: configuration.overlength)
     rows = data.rows
     givenMask = try configuration.method == .lota ? Self.checkedTicket(configuration, loaded.model) : nil
-    self.configuration = configuration
+    let (sized, note) = try configuration.sizedToMemory(loaded.model.configuration, rows: rows.map(RowSize.init))
+    self.configuration = sized
     self.observe = observe
-    directory = try RunDirectory(create: output, configuration: configuration)
+    directory = try RunDirectory(create: output, configuration: sized)
     _ = observe(.data(data.summary))
+    if let note { _ = observe(.note(note)) }
   }
 
   public func run() throws -> RunOutcome {
@@ -87,6 +89,8 @@ public struct TrainingRun {
   private func adaptTicket(_ recorder: inout Recorder) throws -> RunOutcome {
     let fingerprint = try ModelFingerprint(loaded.base)
     let mask = try ticket(fingerprint: fingerprint, &recorder)
+    // What calibration held is free by now; adaptation needs less, in other sizes.
+    Engine.trimMemory()
     try mask.write(to: directory.maskPath)
     let sink = try TicketSink(configuration.training, mask: mask, model: loaded.model)
     try recorder.train(.adaptation, options: configuration.training, rows: rows, model: loaded.model, sink: sink)

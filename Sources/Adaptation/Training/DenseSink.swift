@@ -45,6 +45,16 @@ package final class DenseSink: TrainingSink {
     states.values.reduce(0) { $0 + $1.byteCount } + accumulated.values.reduce(0) { $0 + $1.byteCount }
   }
 
+  /// Bytes that it comes to hold for `weights` trained weights of a type.
+  package static func stateByteCounts(
+    weights: Int, dtype: DType, optimizer: OptimizerSettings, accumulates: Bool
+  ) -> (optimizer: Int, accumulated: Int) {
+    (
+      weights * OptimizerState.byteCountAWeight(optimizer, dtype: dtype),
+      accumulates ? weights * dtype.byteCount : 0
+    )
+  }
+
   private func update(_ parameter: Parameter, _ gradient: Tensor) throws {
     let factor = try statistics.factor(
       of: gradient, named: parameter.name, maximumNorm: options.maximumGradientNorm)

@@ -32,6 +32,17 @@ struct OptimizerState {
 
   var byteCount: Int { (mean?.byteCount ?? 0) + (average?.byteCount ?? 0) }
 
+  /// Bytes of moments that one weight of a type gets.
+  static func byteCountAWeight(_ settings: OptimizerSettings, dtype: DType) -> Int {
+    let moments =
+      switch settings {
+      case .rmsProp: 1
+      case .adamW: 2
+      case .sgd: 0
+      }
+    return moments * (dtype == .float64 ? DType.float64 : .float32).byteCount
+  }
+
   private func moment(_ held: inout Tensor?, like weight: Tensor) throws -> Tensor {
     if let held { return held }
     let fresh = try Tensor.zeros(weight.shape, weight.dtype == .float64 ? .float64 : .float32, on: weight.device)

@@ -87,4 +87,11 @@ package final class TicketSink: TrainingSink {
   }
 
   package var stateByteCount: Int { entries.values.reduce(0) { $0 + $1.byteCount } }
+
+  /// Bytes that it comes to hold for a ticket of `entries` weights of a type: index, value, gradient and moments.
+  package static func stateByteCount(entries: Int, dtype: DType, optimizer: OptimizerSettings) -> Int {
+    let wide: DType = dtype == .float64 ? .float64 : .float32
+    return entries
+      * (DType.int32.byteCount + 2 * wide.byteCount + OptimizerState.byteCountAWeight(optimizer, dtype: dtype))
+  }
 }

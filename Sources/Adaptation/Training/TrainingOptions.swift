@@ -1,3 +1,5 @@
+public import Decoder
+
 /// What a phase of training is for: calibration trains all parameters to find the ticket, adaptation the ticket alone from
 /// the base weights, training all parameters as a method of its own.
 public typealias Phase = MetricsRecord.Phase
@@ -69,6 +71,8 @@ public struct TrainingOptions: Codable, Equatable, Sendable {
   public var shuffles = true
   /// Largest number of tokens run at once; a step with more is split, and gradients add up. nil: never split.
   public var microBatchTokens: Int? = 8192
+  /// Whether the backward pass reads activations or computes them again: less memory for more time, same result.
+  public var activations = ActivationPolicy.keep
 
   public init() {}
 

@@ -30,19 +30,14 @@ package struct TrainingPhase {
     self.options = options
     self.rows = rows
     self.statistics = statistics
-    let length: BatchOrder.Length =
-      switch options.length {
-      case .steps(let steps): .steps(steps)
-      case .epochs(let epochs): .epochs(epochs)
-      }
-    order = BatchOrder(
-      rowCount: rows.count, batchSize: options.batchSize, seed: options.seed, shuffles: options.shuffles, length: length
-    )
+    order = BatchOrder(options, rowCount: rows.count)
   }
 
   /// - Parameter observe: called after every step.
   /// - Throws: ``TrainingError/stopped(phase:step:)`` when the observer says so.
   package func run(_ model: LanguageModel, sink: any TrainingSink, observe: (StepReport) throws -> Disposition) throws {
+    let largest = LargestBackwardPass(order, rows: rows.map(RowSize.init), maximumTokens: options.microBatchTokens)
+    try model.reserve(tokens: largest.tokens, labels: largest.labels, activations: options.activations, sink: sink)
     for step in 0..<order.stepCount {
       let report = try train(step, model, sink)
       guard try observe(report) == .proceed else { throw TrainingError.stopped(phase: phase, step: report.record.step) }
@@ -69,7 +64,8 @@ package struct TrainingPhase {
       let inputs = try batches.batches.map { (try $0.sequences(for: model), try $0.labels(for: model)) }
       for (index, (sequences, labels)) in inputs.enumerated() {
         sink.beginMicroBatch(index)
-        let losses = try model.backward(sequences, labels: labels, scale: 1 / Double(divisor), sink: sink)
+        let losses = try model.backward(
+          sequences, labels: labels, scale: 1 / Double(divisor), activations: options.activations, sink: sink)
         try statistics.add(losses: losses)
       }
       try sink.endStep()

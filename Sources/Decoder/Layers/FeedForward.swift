@@ -12,12 +12,17 @@ package struct FeedForward {
 
   /// `outputND += ...`; returns gate and up, `[N, 2F]`.
   package func forward(_ xND: Tensor, layer: Int, adding outputND: Tensor, workspace: Workspace) throws -> Tensor {
-    let tokens = xND.shape[0]
-    let gateUpN2F = try workspace.buffer(.gateUp, layer: layer, [tokens, 2 * intermediateWidth])
-    try gateUp.forward(xND, into: gateUpN2F)
-    let hiddenNF = try workspace.buffer(.hidden, [tokens, intermediateWidth])
+    let gateUpN2F = try gatesAndUps(xND, layer: layer, workspace: workspace)
+    let hiddenNF = try workspace.buffer(.hidden, [xND.shape[0], intermediateWidth])
     try Kernels.swiGLU(gateUpN2F, into: hiddenNF)
     try down.forward(hiddenNF, into: outputND, accumulating: true)
+    return gateUpN2F
+  }
+
+  /// What backward needs of the forward pass, without its output: `[N, 2F]`.
+  func gatesAndUps(_ xND: Tensor, layer: Int, workspace: Workspace) throws -> Tensor {
+    let gateUpN2F = try workspace.buffer(.gateUp, layer: layer, [xND.shape[0], 2 * intermediateWidth])
+    try gateUp.forward(xND, into: gateUpN2F)
     return gateUpN2F
   }
 

@@ -20,16 +20,37 @@ package struct TransformerBlock {
   package func forward(
     _ xND: Tensor, sequences: PackedSequences, layer: Int, into outputND: Tensor, workspace: Workspace
   ) throws -> Saved {
+    let (middle, attention) = try attended(xND, sequences: sequences, layer: layer, workspace: workspace)
+    let normalized = try normalizedMiddle(middle, workspace)
+    try outputND.copy(from: middle)
+    let gateUp = try feedForward.forward(normalized, layer: layer, adding: outputND, workspace: workspace)
+    return Saved(xND: xND, middleND: middle, attention: attention, gateUpN2F: gateUp)
+  }
+
+  /// What ``forward(_:sequences:layer:into:workspace:)`` saved, computed again from the input: all but the down projection.
+  func activations(_ xND: Tensor, sequences: PackedSequences, layer: Int, workspace: Workspace) throws -> Saved {
+    let (middle, attention) = try attended(xND, sequences: sequences, layer: layer, workspace: workspace)
+    let normalized = try normalizedMiddle(middle, workspace)
+    let gateUp = try feedForward.gatesAndUps(normalized, layer: layer, workspace: workspace)
+    return Saved(xND: xND, middleND: middle, attention: attention, gateUpN2F: gateUp)
+  }
+
+  private func attended(
+    _ xND: Tensor, sequences: PackedSequences, layer: Int, workspace: Workspace
+  ) throws -> (middleND: Tensor, saved: Attention.Saved) {
     let middle = try workspace.buffer(.middle, layer: layer, xND.shape)
     let (normalized, rstd) = try normalizedBuffers(like: xND, workspace)
     try middle.copy(from: xND)
     try attentionNorm.forward(xND, into: normalized, rstd: rstd)
-    let attentionSaved = try attention.forward(
+    let saved = try attention.forward(
       normalized, sequences: sequences, layer: layer, adding: middle, workspace: workspace)
-    try outputND.copy(from: middle)
-    try feedForwardNorm.forward(middle, into: normalized, rstd: rstd)
-    let gateUp = try feedForward.forward(normalized, layer: layer, adding: outputND, workspace: workspace)
-    return Saved(xND: xND, middleND: middle, attention: attentionSaved, gateUpN2F: gateUp)
+    return (middle, saved)
+  }
+
+  private func normalizedMiddle(_ middleND: Tensor, _ workspace: Workspace) throws -> Tensor {
+    let (normalized, rstd) = try normalizedBuffers(like: middleND, workspace)
+    try feedForwardNorm.forward(middleND, into: normalized, rstd: rstd)
+    return normalized
   }
 
   /// Turns `dND` from the gradient of the output into that of the input, in place.

@@ -20,7 +20,7 @@ struct Calibrate: ParsableCommand {
     try options.compute.apply()
     var configuration = try training.configuration(model: options.model, compute: options.compute)
     configuration.method = .fft
-    if training.steps == nil, training.epochs == nil { configuration.training.length = .epochs(1) }
+    if training.schedule.steps == nil, training.schedule.epochs == nil { configuration.training.length = .epochs(1) }
     let renderer = RunRenderer()
     let outcome = try TrainingRun(configuration, output: out) { renderer.show($0) }.run()
     Output.result(outcome.modelPath ?? out)

@@ -1,16 +1,78 @@
 public import Adaptation
 public import ArgumentParser
+import Decoder
 
-/// Settings of a training phase. Defaults stand in ``TrainingOptions`` and ``RunConfiguration`` alone.
+/// Which rows, and how they are trained on.
 struct TrainingOptionGroup: ParsableArguments {
   @Option(
     help: ArgumentHelp(
       "Training rows: JSON Lines with prompt/completion, messages, instruction or text.", valueName: "file"))
   var data: String
 
+  @OptionGroup var rows: RowOptions
+  @OptionGroup var schedule: ScheduleOptions
+
+  func configuration(model: String, compute: ComputeOptions) throws -> RunConfiguration {
+    var configuration = RunConfiguration(model: model, data: data)
+    configuration.device = compute.device
+    configuration.dtype = compute.dtype
+    rows.apply(to: &configuration)
+    schedule.apply(to: &configuration)
+    return configuration
+  }
+}
+
+/// How rows are read.
+struct RowOptions: ParsableArguments {
   @Option(help: "Row format: \(RowFormat.allCases.map(\.rawValue).joined(separator: ", ")). Default: as the first row.")
   var format: RowFormat?
 
+  @Option(help: "Longest row, in tokens. Default: 512.")
+  var maxLength: Int?
+
+  @Option(help: "Rows that are longer: drop, truncate or error. Default: drop.")
+  var overlength: OverlengthPolicy?
+
+  func apply(to configuration: inout RunConfiguration) {
+    configuration.format = format
+    if let maxLength { configuration.maximumLength = maxLength }
+    if let overlength { configuration.overlength = overlength }
+  }
+}
+
+/// Which weights make the ticket.
+struct TicketOptions: ParsableArguments {
+  @Option(help: "Fraction of the scoped weights that stays frozen. Default: 0.9.")
+  var sparsity: Double?
+
+  @Option(help: "Calibrate for N steps; 0 draws the ticket at random.")
+  var calibrationSteps: Int?
+
+  @Option(help: "Calibrate on this share of the rows, in epochs. Default: 1.")
+  var calibrationFraction: Double?
+
+  @Option(help: ArgumentHelp("Mask file to use instead of calibrating.", valueName: "file"))
+  var mask: String?
+
+  func validate() throws {
+    if calibrationSteps != nil, calibrationFraction != nil {
+      throw ValidationError("--calibration-steps and --calibration-fraction exclude each other")
+    }
+    if mask != nil, calibrationSteps != nil || calibrationFraction != nil {
+      throw ValidationError("--mask replaces calibration: leave out --calibration-steps and --calibration-fraction")
+    }
+  }
+
+  func apply(to configuration: inout RunConfiguration) {
+    if let sparsity { configuration.sparsity = sparsity }
+    if let calibrationSteps { configuration.calibration = .steps(calibrationSteps) }
+    if let calibrationFraction { configuration.calibration = .epochs(calibrationFraction) }
+    configuration.mask = mask
+  }
+}
+
+/// Settings of a training phase. Defaults stand in ``TrainingOptions`` and ``RunConfiguration`` alone.
+struct ScheduleOptions: ParsableArguments {
   @Option(help: "Train N steps.")
   var steps: Int?
 
@@ -38,14 +100,16 @@ struct TrainingOptionGroup: ParsableArguments {
   @Option(help: "sequence-sum (the paper's) or token-mean. Default: sequence-sum.")
   var loss: LossReduction?
 
-  @Option(help: "Longest row, in tokens. Default: 512.")
-  var maxLength: Int?
-
-  @Option(help: "Rows that are longer: drop, truncate or error. Default: drop.")
-  var overlength: OverlengthPolicy?
-
   @Option(help: "Largest number of tokens run at once; a step with more is split. Default: 8192.")
   var microBatchTokens: Int?
+
+  @Option(
+    help: ArgumentHelp(
+      "Memory that the run may use, 6.5GiB for example: sizes what is run at once.", valueName: "size"))
+  var memoryBudget: String?
+
+  @Flag(help: "Compute activations again during the backward pass: less memory, about a third more time.")
+  var recompute = false
 
   @Option(help: "Seed of the order and of random tickets. Default: 0.")
   var seed: UInt64?
@@ -55,20 +119,22 @@ struct TrainingOptionGroup: ParsableArguments {
 
   func validate() throws {
     if steps != nil, epochs != nil { throw ValidationError("--steps and --epochs exclude each other") }
+    if let memoryBudget {
+      guard MemorySize.bytes(memoryBudget) != nil else {
+        throw ValidationError("--memory-budget is '\(memoryBudget)': use \(MemorySize.expected)")
+      }
+      if microBatchTokens != nil {
+        throw ValidationError("--memory-budget and --micro-batch-tokens exclude each other")
+      }
+    }
     if let optimizer, OptimizerSettings(name: optimizer) == nil {
       throw ValidationError("--optimizer is '\(optimizer)': use \(OptimizerSettings.names.joined(separator: ", "))")
     }
   }
 
-  func configuration(model: String, compute: ComputeOptions) throws -> RunConfiguration {
-    var configuration = RunConfiguration(model: model, data: data)
-    configuration.format = format
-    configuration.device = compute.device
-    configuration.dtype = compute.dtype
-    if let maxLength { configuration.maximumLength = maxLength }
-    if let overlength { configuration.overlength = overlength }
+  func apply(to configuration: inout RunConfiguration) {
+    configuration.memoryBudget = memoryBudget.flatMap(MemorySize.bytes)
     apply(to: &configuration.training)
-    return configuration
   }
 
   private func apply(to training: inout TrainingOptions) {
@@ -82,6 +148,7 @@ struct TrainingOptionGroup: ParsableArguments {
     if let clipping { training.clipping = clipping }
     if let loss { training.loss = loss }
     if let microBatchTokens { training.microBatchTokens = microBatchTokens }
+    if recompute { training.activations = .recompute }
     if let seed { training.seed = seed }
     if noShuffle { training.shuffles = false }
   }

@@ -1,0 +1,144 @@
+package import Checkpoints
+internal import Decoder
+internal import Tickets
+package import Torch
+
+/// Computes a run's memory from its configuration, buffer by buffer as the code allocates them.
+///
+/// The workspace's buffers come from the layout that training itself reserves, the sinks' from the sinks. What remains are
+/// constants that were measured: the program with libtorch, and a tokenizer's tables.
+package struct MemoryModel {
+  private let model: ModelConfiguration
+  private let run: RunConfiguration
+  private let device: Device
+  package let dtype: DType
+  private let tensors: [TensorDescription]
+  /// Tokens of all rows.
+  private let dataTokens: Int
+
+  package init(_ model: ModelConfiguration, run: RunConfiguration, dataTokens: Int) throws {
+    self.model = model
+    self.run = run
+    self.dataTokens = dataTokens
+    device = try run.computeDevice()
+    dtype = try run.computeType() ?? LanguageModel.defaultType(of: model, on: device)
+    tensors = try model.expectedTensors()
+  }
+
+  /// The same run with recomputed activations; nil when it recomputes them already.
+  package var recomputing: MemoryModel? {
+    get throws {
+      guard run.training.activations != .recompute else { return nil }
+      var run = run
+      run.training.activations = .recompute
+      return try MemoryModel(model, run: run, dataTokens: dataTokens)
+    }
+  }
+
+  /// - Parameter pass: the largest of all phases.
+  package func plan(_ pass: LargestBackwardPass) throws -> MemoryPlan {
+    switch run.method {
+    case .fft: MemoryPlan([loading, dense("training", pass)])
+    case .lota: MemoryPlan([loading] + finding(pass) + [try adaptation(pass)])
+    }
+  }
+
+  // MARK: - Phases
+
+  private var loading: MemoryPlan.Phase {
+    let isDirect = dtype == .float32 && device == .cpu
+    let largest = tensors.map(\.byteCount).max() ?? 0
+    return MemoryPlan.Phase("loading", resident + [part("conversion", isDirect ? 0 : largest)])
+  }
+
+  /// Calibration and extraction, where the run does them.
+  private func finding(_ pass: LargestBackwardPass) -> [MemoryPlan.Phase] {
+    if run.mask != nil { return [] }
+    let masks = resident + [part("mask", 2 * maskBytes)]
+    let scan = onHost(min(Self.scanBytes, 8 * scopedCount))
+    let extraction = MemoryPlan.Phase("extraction", masks + [part("scan", scan)])
+    switch run.calibration {
+    case .steps(0): return [MemoryPlan.Phase("extraction", masks)]
+    case .steps(1):
+      let state = scopedCount * wide.byteCount
+      let phase = MemoryPlan.Phase(
+        "calibration",
+        resident + [part("gradients of the scoped matrices", state)]
+          + step(pass) { TicketScope.Weight(name: $0) != nil })
+      return [phase, extraction]
+    default: return [dense("calibration", pass), extraction]
+    }
+  }
+
+  private func dense(_ name: String, _ pass: LargestBackwardPass) -> MemoryPlan.Phase {
+    let state = DenseSink.stateByteCounts(
+      weights: weightCount, dtype: dtype, optimizer: run.training.optimizer, accumulates: pass.passes > 1)
+    return MemoryPlan.Phase(
+      name,
+      resident + [part("optimizer", state.optimizer), part("summed gradients", state.accumulated)]
+        + step(pass) { _ in true })
+  }
+
+  private func adaptation(_ pass: LargestBackwardPass) throws -> MemoryPlan.Phase {
+    let kept = try ticketCount
+    let state = TicketSink.stateByteCount(entries: kept, dtype: dtype, optimizer: run.training.optimizer)
+    return MemoryPlan.Phase(
+      "adaptation",
+      resident + [part("mask", maskBytes), part("ticket: indices, values, gradients, moments", state)]
+        + step(pass) { TicketScope.Weight(name: $0) != nil })
+  }
+
+  // MARK: - Parts
+
+  /// What every phase holds.
+  private var resident: [MemoryPlan.Part] {
+    [
+      part("program and libtorch", onHost(Self.programBytes)),
+      part("tokenizer and rows", onHost(model.vocabularySize * Self.tokenizerBytesAToken + dataTokens * 4)),
+      part("weights", weightCount * dtype.byteCount),
+    ]
+  }
+
+  /// The step's buffers, by what they are for.
+  private func step(_ pass: LargestBackwardPass, trains: (String) -> Bool) -> [MemoryPlan.Part] {
+    let layout = WorkspaceLayout(
+      model, dtype: dtype, tokens: pass.tokens, labels: pass.labels, activations: run.training.activations,
+      trains: trains)
+    let bytes = layout.byteCounts
+    func sum(_ roles: [Workspace.Role]) -> Int { roles.reduce(0) { $0 + (bytes[$1] ?? 0) } }
+    let kept = sum([.residual, .middle, .queryKeyValue, .attended, .logSumExp, .gateUp])
+    let head = sum([.logits, .labelHidden, .labelNormalized, .labelGradient, .labelRstd, .losses])
+    let gradients = sum([.weightGradient, .vectorGradient])
+    let embedding = sum([.embeddingGradient])
+    return [
+      part("activations kept for backward", kept), part("head", head), part("gradient of one matrix", gradients),
+      part("gradient of the embedding", embedding),
+      part("passing buffers", layout.byteCount - kept - head - gradients - embedding),
+    ]
+  }
+
+  private func part(_ name: String, _ bytes: Int) -> MemoryPlan.Part { MemoryPlan.Part(name: name, bytes: bytes) }
+
+  private func onHost(_ bytes: Int) -> Int { device == .cpu ? bytes : 0 }
+
+  // MARK: - Counts
+
+  private var wide: DType { dtype == .float64 ? .float64 : .float32 }
+  private var weightCount: Int { tensors.reduce(0) { $0 + $1.elementCount } }
+  package var scopedCount: Int {
+    tensors.filter { TicketScope.Weight(name: $0.name) != nil }.reduce(0) { $0 + $1.elementCount }
+  }
+  private var maskBytes: Int { onHost(scopedCount / 8) }
+
+  /// Weights in the ticket.
+  package var ticketCount: Int {
+    get throws { try TicketSelection.Amount.sparsity(run.sparsity).count(of: scopedCount) }
+  }
+
+  /// Resident size of a program that has loaded a tiny model and trained it (Linux x86-64, libtorch 2.13 for the CPU).
+  private static let programBytes = 180_000_000
+  /// Vocabulary, merges and word cache.
+  private static let tokenizerBytesAToken = 400
+  /// Histograms, chunk buffers and the candidates at the threshold; less for tiny models.
+  private static let scanBytes = 40_000_000
+}

@@ -1,0 +1,129 @@
+public import Checkpoints
+public import Decoder
+internal import Tickets
+internal import Tokenizers
+internal import Torch
+
+/// What a run will hold and how long it will take, computed before anything of it runs.
+public struct TrainingPlan: Encodable, Equatable, Sendable {
+  public struct PhasePlan: Encodable, Equatable, Sendable {
+    public let phase: Phase
+    public let steps: Int
+    public let tokens: Int
+    public let labels: Int
+    /// Floating-point operations that the phase needs.
+    public let operations: Double
+    /// nil when no rate is known.
+    public let seconds: Double?
+  }
+
+  public let method: TrainingMethod
+  public let device: String
+  /// Type to compute in.
+  public let dtype: String
+  public let parameters: Int
+  public let scoped: Int
+  /// Weights in the ticket; nil for full fine-tuning.
+  public let ticket: Int?
+  public let rows: Int
+  public let batchSize: Int
+  /// Tokens of the largest backward pass.
+  public let passTokens: Int
+  /// Backward passes of the largest step.
+  public let passesAStep: Int
+  public let activations: ActivationPolicy
+  public let phases: [PhasePlan]
+  public let memory: MemoryPlan
+  /// Bytes on disk of the adapter, or of the model after full fine-tuning.
+  public let resultBytes: Int
+  public let rate: ComputeRate?
+  /// Training alone; reading the model, extraction and writing take seconds. nil when no rate is known.
+  public let seconds: Double?
+  /// What a memory budget led to.
+  public let note: String?
+
+  /// - Parameters:
+  ///   - run: of which only the model's configuration and `rows` count; no file is read.
+  ///   - rows: lengths of all rows.
+  ///   - rate: for the time; nil leaves it open.
+  /// - Throws: ``TrainingError``; ``MemoryBudgetError``.
+  public init(_ run: RunConfiguration, model: ModelConfiguration, rows: [RowSize], rate: ComputeRate?) throws {
+    try run.validate()
+    let (sized, note) = try run.sizedToMemory(model, rows: rows)
+    let memoryModel = try MemoryModel(model, run: sized, dataTokens: rows.reduce(0) { $0 + $1.tokens })
+    let pass = sized.largestPass(rows: rows, maximumTokens: sized.training.microBatchTokens)
+    let tensors = try model.expectedTensors()
+    method = sized.method
+    device = sized.device
+    dtype = memoryModel.dtype.configurationName
+    parameters = tensors.reduce(0) { $0 + $1.elementCount }
+    scoped = memoryModel.scopedCount
+    ticket = sized.method == .lota ? try memoryModel.ticketCount : nil
+    self.rows = rows.count
+    batchSize = sized.training.batchSize
+    passTokens = pass.tokens
+    passesAStep = pass.passes
+    activations = sized.training.activations
+    memory = try memoryModel.plan(pass)
+    phases = try sized.phases(rowCount: rows.count).map {
+      try PhasePlan(
+        $0.phase, $0.order, rows: rows, run: sized, model: model, scoped: memoryModel.scopedCount, rate: rate)
+    }
+    let stored = model.dtype ?? .float32
+    resultBytes = (ticket ?? 0) * (4 + stored.byteCount) + (ticket == nil ? parameters * stored.byteCount : 0)
+    self.rate = rate
+    let times = phases.compactMap(\.seconds)
+    seconds = times.count == phases.count ? times.reduce(0, +) : nil
+    self.note = note
+  }
+}
+
+extension TrainingPlan.PhasePlan {
+  init(
+    _ phase: Phase, _ order: BatchOrder, rows: [RowSize], run: RunConfiguration, model: ModelConfiguration, scoped: Int,
+    rate: ComputeRate?
+  ) throws {
+    var work = StepWork()
+    order.forEachStep { chosen in
+      for row in chosen { work.add(rows[row], window: model.slidingWindow) }
+    }
+    let trainsAll = phase == .training || (phase == .calibration && run.calibration != .steps(1))
+    let operations = try work.operations(model, activations: run.training.activations) { name in
+      trainsAll || TicketScope.Weight(name: name) != nil
+    }
+    self.phase = phase
+    steps = order.stepCount
+    tokens = work.tokens
+    labels = work.labels
+    self.operations = operations
+    // A dense update reads gradient, weight and moments and writes two of them; a gathered one reads the gradients.
+    let weights = try trainsAll ? model.expectedTensors().reduce(0) { $0 + $1.elementCount } : scoped
+    let moved = Double(order.stepCount) * Double(weights) * (trainsAll ? 28 : 8)
+    seconds = rate.map { rate in
+      operations / (rate.productOperationsPerSecond * ComputeRate.stepEfficiency)
+        + (rate.bytesPerSecond.map { moved / $0 } ?? 0)
+    }
+  }
+}
+
+/// Where the lengths of rows to plan for come from.
+public enum PlannedRows {
+  /// A file's rows, by the tokenizer of the model directory.
+  ///
+  /// - Throws: ``TrainingDataError``, `TokenizerError`, ``CheckpointError``.
+  public static func read(_ run: RunConfiguration) throws -> [RowSize] {
+    let tokenizer = try Tokenizer(directory: run.model)
+    let chat = try ChatTemplate.load(directory: run.model).map { ChatRenderer($0, tokenizer: tokenizer) }
+    let data = try TrainingData.load(
+      path: run.data, format: run.format, encoder: tokenizer, chat: chat,
+      maximumLength: run.maximumLength, overlength: run.overlength)
+    return data.rows.map(RowSize.init)
+  }
+
+  /// Rows of one length.
+  ///
+  /// - Parameter labels: of each; nil: all tokens but the first, which is the most there can be.
+  public static func uniform(count: Int, tokens: Int, labels: Int?) -> [RowSize] {
+    [RowSize](repeating: RowSize(tokens: tokens, labels: labels ?? max(1, tokens - 1)), count: count)
+  }
+}

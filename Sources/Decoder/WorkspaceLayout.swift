@@ -1,0 +1,113 @@
+package import Checkpoints
+package import Torch
+
+/// The buffers that training steps of a known size need: what the ``Workspace`` reserves before the first step, and what a
+/// memory plan counts.
+///
+/// N tokens, L labels, D width, Q query, key and value width, H query heads, F feed-forward width, V vocabulary.
+package struct WorkspaceLayout: Equatable {
+  package struct Buffer: Equatable {
+    package let count: Int
+    package let dtype: DType
+  }
+
+  package private(set) var buffers: [Workspace.Slot: Buffer] = [:]
+  private let dtype: DType
+
+  package var byteCount: Int { buffers.values.reduce(0) { $0 + $1.count * $1.dtype.byteCount } }
+
+  /// Bytes by role.
+  package var byteCounts: [Workspace.Role: Int] {
+    Dictionary(
+      buffers.map { ($0.key.role, $0.value.count * $0.value.dtype.byteCount) }, uniquingKeysWith: +)
+  }
+
+  /// - Parameters:
+  ///   - tokens: N of the largest backward pass.
+  ///   - labels: L of the one with most labels.
+  ///   - trains: whether the sink asks for the gradient of the parameter of a name.
+  package init(
+    _ configuration: ModelConfiguration, dtype: DType, tokens: Int, labels: Int, activations: ActivationPolicy,
+    trains: (String) -> Bool
+  ) {
+    self.dtype = dtype
+    addForward(configuration, tokens: tokens, activations: activations)
+    addBackward(configuration, tokens: tokens, labels: labels)
+    addHead(configuration, labels: labels)
+    addParameterGradients(configuration, trains: trains)
+  }
+
+  private mutating func add(_ role: Workspace.Role, layer: Int = 0, _ count: Int, isStatistic: Bool = false) {
+    guard count > 0 else { return }
+    buffers[Workspace.Slot(role: role, layer: layer)] = Buffer(
+      count: count, dtype: isStatistic ? Workspace.statisticsType(for: dtype) : dtype)
+  }
+
+  private mutating func addForward(_ c: ModelConfiguration, tokens: Int, activations: ActivationPolicy) {
+    for layer in 0...c.layerCount { add(.residual, layer: layer, tokens * c.hiddenSize) }
+    for layer in 0..<(activations == .keep ? c.layerCount : 1) {
+      add(.middle, layer: layer, tokens * c.hiddenSize)
+      add(.queryKeyValue, layer: layer, tokens * c.queryKeyValueWidth)
+      add(.attended, layer: layer, tokens * c.queryWidth)
+      add(.logSumExp, layer: layer, tokens * c.headCount, isStatistic: true)
+      add(.gateUp, layer: layer, tokens * 2 * c.intermediateSize)
+    }
+    add(.normalized, tokens * c.hiddenSize)
+    add(.rstd, tokens, isStatistic: true)
+    add(.hidden, tokens * c.intermediateSize)
+  }
+
+  private mutating func addBackward(_ c: ModelConfiguration, tokens: Int, labels: Int) {
+    add(.residualGradient, tokens * c.hiddenSize)
+    add(.inputGradient, max(tokens, labels) * c.hiddenSize)
+    add(.hiddenGradient, tokens * c.intermediateSize)
+    add(.attendedGradient, tokens * c.queryWidth)
+    add(.queryKeyValueGradient, tokens * c.queryKeyValueWidth)
+  }
+
+  private mutating func addHead(_ c: ModelConfiguration, labels: Int) {
+    for role in [Workspace.Role.labelHidden, .labelNormalized, .labelGradient] { add(role, labels * c.hiddenSize) }
+    for role in [Workspace.Role.labelRstd, .losses] { add(role, labels, isStatistic: true) }
+    add(.logits, min(labels, LanguageModelHead.chunkRows) * c.vocabularySize)
+  }
+
+  /// One matrix at a time; stacked ones together when all of them train. The embedding's and an untied head's are summed up
+  /// in a buffer of their own.
+  private mutating func addParameterGradients(_ c: ModelConfiguration, trains: (String) -> Bool) {
+    var largestMatrix = 0
+    var largestVector = 0
+    func matrices(_ prefix: String, _ outputs: [(name: String, width: Int)], inputs: Int, bias: Bool) {
+      let widths = outputs.filter { trains(prefix + $0.name + ".weight") }.map(\.width)
+      let width = widths.count == outputs.count ? widths.reduce(0, +) : widths.max() ?? 0
+      largestMatrix = max(largestMatrix, width * inputs)
+      for output in outputs where bias && trains(prefix + output.name + ".bias") {
+        largestVector = max(largestVector, output.width)
+      }
+    }
+    func norm(_ name: String) { if trains(name) { largestVector = max(largestVector, c.hiddenSize) } }
+    let keyWidth = c.keyValueHeadCount * c.headSize
+    for layer in 0..<c.layerCount {
+      let prefix = "model.layers.\(layer)."
+      matrices(
+        prefix + "self_attn.", [("q_proj", c.queryWidth), ("k_proj", keyWidth), ("v_proj", keyWidth)],
+        inputs: c.hiddenSize, bias: c.hasQueryKeyValueBias)
+      matrices(prefix + "self_attn.", [("o_proj", c.hiddenSize)], inputs: c.queryWidth, bias: c.hasOutputBias)
+      matrices(
+        prefix + "mlp.", [("gate_proj", c.intermediateSize), ("up_proj", c.intermediateSize)], inputs: c.hiddenSize,
+        bias: c.hasMLPBias)
+      matrices(prefix + "mlp.", [("down_proj", c.hiddenSize)], inputs: c.intermediateSize, bias: c.hasMLPBias)
+      norm(prefix + "input_layernorm.weight")
+      norm(prefix + "post_attention_layernorm.weight")
+    }
+    norm("model.norm.weight")
+    add(.weightGradient, largestMatrix)
+    add(.vectorGradient, largestVector)
+    let embeddings = ["model.embed_tokens.weight"] + (c.tiesEmbeddings ? [] : ["lm_head.weight"])
+    if embeddings.contains(where: trains) { add(.embeddingGradient, c.vocabularySize * c.hiddenSize) }
+  }
+}
+
+extension ModelConfiguration {
+  fileprivate var queryWidth: Int { headCount * headSize }
+  fileprivate var queryKeyValueWidth: Int { (headCount + 2 * keyValueHeadCount) * headSize }
+}

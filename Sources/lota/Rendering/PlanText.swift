@@ -1,0 +1,63 @@
+import Adaptation
+import Decoder
+import Foundation
+
+/// A plan as a page of text.
+enum PlanText {
+  static func render(_ plan: TrainingPlan) -> String {
+    ([facts(plan), memory(plan), time(plan)] as [String]).joined(separator: "\n\n")
+  }
+
+  private static func facts(_ plan: TrainingPlan) -> String {
+    var lines = [
+      row("model", "\(NumberText.grouped(plan.parameters)) weights in \(plan.dtype) on \(plan.device)"),
+      row("rows", "\(NumberText.grouped(plan.rows)), \(plan.batchSize) a step"),
+      row(
+        "at once",
+        "up to \(NumberText.grouped(plan.passTokens)) tokens"
+          + (plan.passesAStep > 1 ? ", up to \(plan.passesAStep) backward passes a step" : "")
+          + (plan.activations == .recompute ? ", activations recomputed" : "")),
+    ]
+    if let note = plan.note { lines.append(row("note", note)) }
+    if let ticket = plan.ticket {
+      lines.append(
+        row("ticket", "\(NumberText.grouped(ticket)) of \(NumberText.grouped(plan.scoped)) scoped weights"))
+      lines.append(row("adapter", "\(Format.bytes(plan.resultBytes)) on disk"))
+    } else {
+      lines.append(row("result", "\(Format.bytes(plan.resultBytes)) on disk"))
+    }
+    return lines.joined(separator: "\n")
+  }
+
+  private static func memory(_ plan: TrainingPlan) -> String {
+    let phases = plan.memory.phases.map { phase in
+      let parts = phase.parts.map { "  " + $0.name.rightPadded(to: 46) + Format.bytes($0.bytes).leftPadded(to: 10) }
+      return ([phase.name.rightPadded(to: 48) + Format.bytes(phase.bytes).leftPadded(to: 10)] + parts)
+        .joined(separator: "\n")
+    }
+    let peak = "peak".rightPadded(to: 48) + Format.bytes(plan.memory.peakBytes).leftPadded(to: 10)
+    return (phases + [peak]).joined(separator: "\n")
+  }
+
+  private static func time(_ plan: TrainingPlan) -> String {
+    let phases = plan.phases.map { phase in
+      let work = String(format: "%.3g", phase.operations / 1e12)
+      let seconds = phase.seconds.map { ", about \(Format.seconds($0))" } ?? ""
+      return row(
+        phase.phase.rawValue,
+        "\(NumberText.grouped(phase.steps)) steps, \(NumberText.grouped(phase.tokens)) tokens, \(work) TFLOP\(seconds)")
+    }
+    guard let rate = plan.rate, let seconds = plan.seconds else {
+      let advice = "not estimated: \(plan.device) is not available here; give the rate of its products with --flops"
+      return (phases + [row("time", advice)]).joined(separator: "\n")
+    }
+    let products = String(format: "%.4g", rate.productOperationsPerSecond / 1e9)
+    let share = Format.percent(ComputeRate.stepEfficiency, digits: 0)
+    return
+      (phases + [
+        row("time", "about \(Format.seconds(seconds)), at \(share) of the products' \(products) GFLOP/s")
+      ]).joined(separator: "\n")
+  }
+
+  private static func row(_ name: String, _ value: String) -> String { name.rightPadded(to: 13) + value }
+}
