@@ -1,4 +1,5 @@
-// What a step finds out about its losses and gradients, kept on the device: nothing here waits for it.
+// What a step finds out about its losses and gradients, kept on the device: nothing here waits for it. Choices are made by
+// masked_fill: at::where would upload its number, and an upload waits.
 #include "boundary.h"
 
 using namespace lota;
@@ -30,7 +31,7 @@ ct_status ct_report_gradient(ct_tensor report, ct_tensor gradient, double number
     else
       get(squares).copy_(norm.square());
     at::Tensor first = get(report).select(0, 1);
-    first.copy_(at::where(at::logical_or(first > 0, at::isfinite(norm)), first, number));
+    first.add_(at::full_like(first, number).masked_fill_(at::logical_or(first > 0, at::isfinite(norm)), 0));
   });
 }
 
@@ -38,9 +39,9 @@ ct_status ct_report_verdict(ct_tensor report, ct_tensor squares, double maximum_
   return boundary("clipping", [&] {
     require_report(get(report));
     const at::Tensor &s = get(squares);
-    const at::Tensor factor = maximum_norm > 0 ? (maximum_norm / (s.sqrt() + 1e-6)).clamp_max_(1) : at::ones_like(s);
+    at::Tensor factor = maximum_norm > 0 ? (s.sqrt() + 1e-6).reciprocal_().mul_(maximum_norm).clamp_max_(1) : at::ones_like(s);
     const at::Tensor sound = at::logical_and(get(report).select(0, 1) == 0, at::isfinite(get(report).select(0, 0)));
-    *out = wrap(at::where(sound, factor, -1));
+    *out = wrap(factor.masked_fill_(sound.logical_not(), -1));
   });
 }
 
