@@ -39,7 +39,7 @@ struct BenchCommandTests {
     let workspace = try Workspace()
     let output = try Lota.succeed(
       "bench", "step", "--shape", "model", "--batch-size", "2", "--length", "16", "--prompt-length", "8",
-      in: workspace.directory
+      "--recompute", in: workspace.directory
     ).output
     #expect(output.contains("32 tokens, 16 labels"))
   }
@@ -53,7 +53,7 @@ struct BenchCommandTests {
     process.arguments = ["bash", root.appendingPathComponent("Scripts/gpu/llama3_8b.sh").path]
     process.environment = ProcessInfo.processInfo.environment.merging([
       "LOTA": try #require(LotaExecutable.url).path, "OMP_WAIT_POLICY": "passive", "DEVICE": "cpu", "SHAPE": "tiny",
-      "BATCH": "2", "LENGTH": "24", "STEPS": "1", "MICRO": "24",
+      "BATCH": "2", "LENGTH": "24", "STEPS": "1", "ADAPTATION": "--micro-batch-tokens 24",
     ]) { $1 }
     let pipe = Pipe()
     process.standardOutput = pipe

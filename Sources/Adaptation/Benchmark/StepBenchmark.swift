@@ -22,7 +22,7 @@ public struct StepBenchmark: Sendable {
   public var warmupSteps = 1
   /// Steps that count.
   public var steps = 5
-  /// Batch size, optimizer, clipping and the size of micro-batches; lengths and order do not matter here.
+  /// Batch size, optimizer, clipping, micro-batches and activations; lengths and order do not matter here.
   public var training = TrainingOptions()
 
   public init(_ model: ModelConfiguration) { self.model = model }
@@ -42,6 +42,7 @@ public struct StepBenchmark: Sendable {
     public let seconds: [Double]
     public let medianSeconds: Double
     public let tokensPerSecond: Double
+    /// 10^12 operations that a step needs; what is computed again is not counted.
     public let teraflopPerStep: Double
     public let teraflopPerSecond: Double
     /// Optimizer state, indices and buffers of the sink.

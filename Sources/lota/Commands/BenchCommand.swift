@@ -1,6 +1,7 @@
 import Adaptation
 import ArgumentParser
 import Checkpoints
+import Decoder
 import Torch
 
 struct BenchCommand: ParsableCommand {
@@ -41,6 +42,9 @@ struct BenchCommand: ParsableCommand {
     @Option(help: "Largest number of tokens run at once; 0: never split a step. Default: 8192.")
     var microBatchTokens: Int?
 
+    @Flag(help: "Compute activations again in the backward pass: less memory, more time.")
+    var recompute = false
+
     @Option(help: "\(OptimizerSettings.names.joined(separator: ", ")). Default: rmsprop.")
     var optimizer: String?
 
@@ -79,6 +83,7 @@ struct BenchCommand: ParsableCommand {
       (benchmark.steps, benchmark.warmupSteps) = (steps, warmup)
       benchmark.training.batchSize = batchSize
       if let microBatchTokens { benchmark.training.microBatchTokens = microBatchTokens == 0 ? nil : microBatchTokens }
+      if recompute { benchmark.training.activations = .recompute }
       if let optimizer = optimizer.flatMap(OptimizerSettings.init(name:)) { benchmark.training.optimizer = optimizer }
       let report = try benchmark.run { Output.progress("step \($0.record.step) of \($0.stepCount)") }
       Output.clearLine()
