@@ -42,6 +42,9 @@ CudaLibrary load_cuda() {
     const char *reason = dlerror();
     return {"", reason == nullptr ? "cannot load " + path : reason};
   }
+  // Partial sums of long products stay in float32: a weight's gradient adds up all tokens.
+  at::globalContext().setAllowBF16ReductionCuBLAS(false);
+  at::globalContext().setAllowFP16ReductionCuBLAS(false);
   return {path, ""};
 #else
   return {"", "CUDA is for Linux"};
