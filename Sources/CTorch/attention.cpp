@@ -1,5 +1,6 @@
 #include <cmath>
 
+#include "attention_cpu.h"
 #include "attention_cuda.h"
 #include "boundary.h"
 #include "kernels.h"
@@ -101,6 +102,19 @@ void require_offsets(const int32_t *offsets, int32_t sequences, int64_t tokens) 
 
 at::Tensor optional(ct_tensor tensor) { return tensor == nullptr ? at::Tensor() : tensor->value; }
 
+/// Whether the float32 CPU kernels can read and write this matrix.
+bool is_plain(const at::Tensor &matrix) {
+  return matrix.device().is_cpu() && matrix.scalar_type() == at::kFloat && matrix.stride(1) == 1;
+}
+
+void require_shape(const at::Tensor &matrix, int64_t rows, int64_t columns) {
+  if (matrix.dim() != 2 || matrix.size(0) != rows || matrix.size(1) != columns) throw std::invalid_argument("the shapes do not fit");
+}
+
+kernels::Attention plain(const at::Tensor &qkv, const int32_t *offsets, int32_t sequences, int64_t window, const Heads &n) {
+  return {offsets, sequences, n.H, n.K, n.E, window, qkv.data_ptr<float>(), qkv.stride(0)};
+}
+
 at::Tensor key_head_sum(const at::Tensor &gradient) { return gradient.sum(1); }
 
 }  // namespace
@@ -113,8 +127,15 @@ ct_status ct_attention(ct_tensor qkv, const int32_t *offsets, int32_t sequences,
     const at::Tensor &rows = get(qkv);
     const Heads n = heads_of(rows, H, K);
     require_offsets(offsets, sequences, rows.size(0));
+    require_shape(get(out), rows.size(0), H * n.E);
+    require_shape(get(logsumexp), H, rows.size(0));
     if (has_varlen_flash(rows, n.E)) {
       varlen_attention({rows, H, K, n.E, offsets, sequences, optional(device_offsets), window}, get(out), get(logsumexp));
+      return;
+    }
+    if (is_plain(rows) && is_plain(get(out)) && is_plain(get(logsumexp))) {
+      kernels::attention(plain(rows, offsets, sequences, window, n), get(out).data_ptr<float>(), get(out).stride(0),
+                         get(logsumexp).data_ptr<float>(), get(logsumexp).stride(0));
       return;
     }
     for (int32_t b = 0; b < sequences; ++b) {
@@ -133,9 +154,19 @@ ct_status ct_attention_backward(ct_tensor dout, ct_tensor qkv, ct_tensor out, ct
     const at::Tensor &rows = get(qkv);
     const Heads n = heads_of(rows, H, K);
     require_offsets(offsets, sequences, rows.size(0));
+    require_shape(get(dout), rows.size(0), H * n.E);
+    require_shape(get(out), rows.size(0), H * n.E);
+    require_shape(get(logsumexp), H, rows.size(0));
+    require_shape(get(dqkv), rows.size(0), rows.size(1));
     if (has_varlen_flash(rows, n.E)) {
       varlen_attention_backward({rows, H, K, n.E, offsets, sequences, optional(device_offsets), window}, get(dout), get(out),
                                 get(logsumexp), get(dqkv));
+      return;
+    }
+    if (is_plain(rows) && is_plain(get(dout)) && is_plain(get(out)) && is_plain(get(logsumexp)) && is_plain(get(dqkv))) {
+      kernels::attention_backward(plain(rows, offsets, sequences, window, n), get(dout).data_ptr<float>(), get(dout).stride(0),
+                                  get(out).data_ptr<float>(), get(out).stride(0), get(logsumexp).data_ptr<float>(),
+                                  get(logsumexp).stride(0), get(dqkv).data_ptr<float>(), get(dqkv).stride(0));
       return;
     }
     for (int32_t b = 0; b < sequences; ++b) {

@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
-#include <cstring>
 #include <vector>
 
 #include "parallel.h"
+#include "vector_math.h"
 
 // One body, compiled for several instruction sets and chosen when the program loads.
 #if defined(__x86_64__) && defined(__linux__)
@@ -14,38 +14,12 @@
 #else
 #define LOTA_MULTIVERSION
 #endif
-// Sums may be reordered, so that they vectorise; nothing else of IEEE arithmetic is given up (NaN stays NaN).
-#if defined(__clang__)
-#define LOTA_REORDER_SUMS _Pragma("clang fp reassociate(on) contract(fast)")
-#else
-#define LOTA_REORDER_SUMS
-#endif
 
 namespace lota::kernels {
 namespace {
 
 constexpr int64_t row_grain = 8;
 constexpr int64_t element_grain = 1 << 15;
-
-/// exp(x) by range reduction and a degree-6 polynomial (Cephes expf); relative error below 2e-7, NaN kept.
-inline __attribute__((always_inline)) float exp_f32(float x) {
-  LOTA_REORDER_SUMS
-  x = x > 88.37f ? 88.37f : x;
-  x = x < -87.33f ? -87.33f : x;
-  const float n = std::floor(x * 1.44269504088896341f + 0.5f);
-  const float r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
-  float p = 1.9875691500e-4f;
-  p = p * r + 1.3981999507e-3f;
-  p = p * r + 8.3334519073e-3f;
-  p = p * r + 4.1665795894e-2f;
-  p = p * r + 1.6666665459e-1f;
-  p = p * r + 5.0000001201e-1f;
-  p = (p * r) * r + r + 1.0f;
-  const int32_t bits = (static_cast<int32_t>(n) + 127) << 23;
-  float power;
-  std::memcpy(&power, &bits, sizeof power);
-  return p * power;
-}
 
 LOTA_MULTIVERSION double sum_range(const float *x, int64_t begin, int64_t end) {
   LOTA_REORDER_SUMS
