@@ -4,6 +4,7 @@
 #include <atomic>
 #include <vector>
 
+#include "instruction_sets.h"
 #include "parallel.h"
 #include "register_tile.h"
 #include "vector_math.h"
@@ -194,10 +195,8 @@ LOTA_INLINE void backward_task(const Task &t, const BackwardInput &b) {
     }
 }
 
-// The instruction set is chosen when the program runs; each gets tiles that fit its registers.
-#if defined(__x86_64__) && defined(__clang__)
-#define LOTA_AVX512 __attribute__((target("arch=x86-64-v4"), min_vector_width(512)))
-#define LOTA_AVX2 __attribute__((target("arch=x86-64-v3"), min_vector_width(256)))
+// Each instruction set gets tiles that fit its registers.
+#if defined(LOTA_HAS_X86_SETS)
 LOTA_AVX512 void forward_avx512(const Task &t, const ForwardOutput &to) { forward_task<16, 8>(t, to); }
 LOTA_AVX512 void backward_avx512(const Task &t, const BackwardInput &b) { backward_task<16, 8>(t, b); }
 LOTA_AVX2 void forward_avx2(const Task &t, const ForwardOutput &to) { forward_task<8, 4>(t, to); }
@@ -215,17 +214,17 @@ using Forward = void (*)(const Task &, const ForwardOutput &);
 using Backward = void (*)(const Task &, const BackwardInput &);
 
 Forward choose_forward() {
-#if defined(__x86_64__) && defined(__clang__)
-  if (__builtin_cpu_supports("x86-64-v4")) return forward_avx512;
-  if (__builtin_cpu_supports("x86-64-v3")) return forward_avx2;
+#if defined(LOTA_HAS_X86_SETS)
+  if (has_avx512()) return forward_avx512;
+  if (has_avx2()) return forward_avx2;
 #endif
   return forward_default;
 }
 
 Backward choose_backward() {
-#if defined(__x86_64__) && defined(__clang__)
-  if (__builtin_cpu_supports("x86-64-v4")) return backward_avx512;
-  if (__builtin_cpu_supports("x86-64-v3")) return backward_avx2;
+#if defined(LOTA_HAS_X86_SETS)
+  if (has_avx512()) return backward_avx512;
+  if (has_avx2()) return backward_avx2;
 #endif
   return backward_default;
 }
