@@ -148,6 +148,12 @@ LOTA_MULTIVERSION bool indices_below(const int32_t *index, int64_t begin, int64_
   return outside == 0;
 }
 
+LOTA_MULTIVERSION bool ascends_in(const int32_t *index, int64_t begin, int64_t end) {
+  uint32_t falls = 0;
+  for (int64_t i = begin; i < end; ++i) falls |= index[i] >= index[i + 1];
+  return falls == 0;
+}
+
 LOTA_MULTIVERSION void rmsprop_range(float *w, const float *g, float *v, RMSprop s, int64_t begin, int64_t end) {
   for (int64_t i = begin; i < end; ++i) {
     const float d = g[i] * s.scale;
@@ -240,6 +246,14 @@ bool indices_within(const int32_t *index, int64_t count, int64_t limit) {
   std::atomic<bool> all{true};
   parallel_for(count, element_grain, [&](int64_t begin, int64_t end) {
     if (!indices_below(index, begin, end, bound)) all = false;
+  });
+  return all;
+}
+
+bool ascends(const int32_t *index, int64_t count) {
+  std::atomic<bool> all{true};
+  parallel_for(count - 1, element_grain, [&](int64_t begin, int64_t end) {
+    if (!ascends_in(index, begin, end)) all = false;
   });
   return all;
 }

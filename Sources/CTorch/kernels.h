@@ -33,6 +33,8 @@ void attention_decode(const Decode &decode);
 
 /// Whether 0 <= index[i] < limit for all i.
 bool indices_within(const int32_t *index, int64_t count, int64_t limit);
+/// Whether index[i] < index[i + 1] for all i.
+bool ascends(const int32_t *index, int64_t count);
 void gather(const float *source, const int32_t *index, bool accumulate, float *out, int64_t count);
 void scatter(float *destination, const int32_t *index, const float *values, int64_t count);
 

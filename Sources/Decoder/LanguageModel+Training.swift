@@ -49,7 +49,7 @@ extension LanguageModel {
   package func reserve(tokens: Int, labels: Int, activations: ActivationPolicy, sink: any GradientSink) throws {
     try workspace.reserve(
       WorkspaceLayout(configuration, dtype: dtype, tokens: tokens, labels: labels, activations: activations) { name in
-        parameter(named: name).map(sink.needsGradient(of:)) ?? false
+        parameter(named: name).map { GradientDemand(sink, $0) } ?? .none
       })
   }
 

@@ -9,7 +9,7 @@ package final class Workspace {
   package enum Role: Hashable {
     case residual, middle, queryKeyValue, attended, logSumExp, gateUp  // kept for backward
     case normalized, rstd, hidden, hiddenGradient, queryKeyValueGradient, attendedGradient, inputGradient,
-      weightGradient
+      weightGradient, turnedInput
     case labelHidden, labelNormalized, labelRstd, logits, losses, labelGradient, residualGradient, embeddingGradient
     case vectorGradient
   }

@@ -25,16 +25,16 @@ package struct WorkspaceLayout: Equatable {
   /// - Parameters:
   ///   - tokens: N of the largest backward pass.
   ///   - labels: L of the one with most labels.
-  ///   - trains: whether the sink asks for the gradient of the parameter of a name.
+  ///   - demand: how much of the gradient of the parameter of a name the sink asks for.
   package init(
     _ configuration: ModelConfiguration, dtype: DType, tokens: Int, labels: Int, activations: ActivationPolicy,
-    trains: (String) -> Bool
+    demand: (String) -> GradientDemand
   ) {
     self.dtype = dtype
     addForward(configuration, tokens: tokens, activations: activations)
     addBackward(configuration, tokens: tokens, labels: labels)
     addHead(configuration, labels: labels)
-    addParameterGradients(configuration, trains: trains)
+    addParameterGradients(configuration, tokens: tokens, demand: demand)
   }
 
   private mutating func add(_ role: Workspace.Role, layer: Int = 0, _ count: Int, isStatistic: Bool = false) {
@@ -73,11 +73,17 @@ package struct WorkspaceLayout: Equatable {
 
   /// One matrix at a time; stacked ones together when all of them train. The embedding's and an untied head's are summed up
   /// in a buffer of their own.
-  private mutating func addParameterGradients(_ c: ModelConfiguration, trains: (String) -> Bool) {
+  private mutating func addParameterGradients(
+    _ c: ModelConfiguration, tokens: Int, demand: (String) -> GradientDemand
+  ) {
     var largestMatrix = 0
     var largestVector = 0
+    var widestSampled = 0
+    func trains(_ name: String) -> Bool { demand(name) != .none }
     func matrices(_ prefix: String, _ outputs: [(name: String, width: Int)], inputs: Int, bias: Bool) {
-      let widths = outputs.filter { trains(prefix + $0.name + ".weight") }.map(\.width)
+      let demands = outputs.map { demand(prefix + $0.name + ".weight") }
+      if demands.contains(.entries) { widestSampled = max(widestSampled, inputs) }
+      let widths = zip(outputs, demands).filter { $0.1 == .whole }.map(\.0.width)
       let width = widths.count == outputs.count ? widths.reduce(0, +) : widths.max() ?? 0
       largestMatrix = max(largestMatrix, width * inputs)
       for output in outputs where bias && trains(prefix + output.name + ".bias") {
@@ -102,6 +108,7 @@ package struct WorkspaceLayout: Equatable {
     norm("model.norm.weight")
     add(.weightGradient, largestMatrix)
     add(.vectorGradient, largestVector)
+    add(.turnedInput, Kernels.turnedSize(rows: tokens, width: widestSampled))
     let embeddings = ["model.embed_tokens.weight"] + (c.tiesEmbeddings ? [] : ["lm_head.weight"])
     if embeddings.contains(where: trains) { add(.embeddingGradient, c.vocabularySize * c.hiddenSize) }
   }

@@ -43,6 +43,28 @@ public enum Kernels {
       logits, targets, losses)
   }
 
+  /// Whether ``sampledProduct(_:turned:inputs:index:rowStart:accumulating:into:)`` exists for the type and device.
+  public static func canSampleProducts(_ dtype: DType, on device: Device) -> Bool { dtype == .float32 && device == .cpu }
+
+  /// Elements that ``turnInputs(_:into:)`` writes for `rows` tokens of `width` inputs.
+  public static func turnedSize(rows: Int, width: Int) -> Int { Int(ct_turned_size(Int64(rows), Int64(width))) }
+
+  /// A layer's input `[N, I]`, laid out for sampled products; `turned` has at least ``turnedSize(rows:width:)`` elements.
+  public static func turnInputs(_ xNI: Tensor, into turned: Tensor) throws {
+    try check(ct_turn_inputs(xNI.handle, turned.handle), xNI, turned)
+  }
+
+  /// `out[e] = sum over n of dy[n, o] x[n, i]`, or `+=`, for the entries `index[e] = o I + i`, which ascend. `dyNO` may be
+  /// columns of a wider matrix; `index` int32 `[k]`, `rowStart` int32 `[O + 1]`, `out` float32 `[k]`.
+  public static func sampledProduct(
+    _ dyNO: Tensor, turned: Tensor, inputs: Int, index: Tensor, rowStart: Tensor, accumulating: Bool, into out: Tensor
+  ) throws {
+    try check(
+      ct_sampled_product(
+        dyNO.handle, turned.handle, Int64(inputs), index.handle, rowStart.handle, accumulating, out.handle),
+      dyNO, turned, index, rowStart, out)
+  }
+
   /// Causal attention inside each packed sequence. `qkv` `[N, (H + 2K) E]`, `offsets` `[B + 1]`, `window` 0 for none.
   ///
   /// - Parameter deviceOffsets: the offsets on a device that is not the CPU, int32 `[B + 1]`.

@@ -66,7 +66,7 @@ import Torch
       _ = try model.backward(packed, labels: labels, scale: 1, activations: policy, sink: sink)
       let layout = WorkspaceLayout(
         model.configuration, dtype: .float32, tokens: packed.tokenCount, labels: labels.count, activations: policy
-      ) { part.isEmpty || $0.contains(part) }
+      ) { part.isEmpty || $0.contains(part) ? .whole : .none }
       #expect(model.workspace.byteCounts == layout.byteCounts, "\(policy)")
       #expect(model.workspace.byteCount == layout.byteCount)
     }

@@ -64,7 +64,7 @@ package struct MemoryModel {
       let phase = MemoryPlan.Phase(
         "calibration",
         resident + [part("gradients of the scoped matrices", state)]
-          + step(pass) { TicketScope.Weight(name: $0) != nil })
+          + step(pass) { TicketScope.Weight(name: $0) == nil ? .none : .whole })
       return [phase, extraction]
     default: return [dense("calibration", pass), extraction]
     }
@@ -76,16 +76,26 @@ package struct MemoryModel {
     return MemoryPlan.Phase(
       name,
       resident + [part("optimizer", state.optimizer), part("summed gradients", state.accumulated)]
-        + step(pass) { _ in true })
+        + step(pass) { _ in .whole })
   }
 
   private func adaptation(_ pass: LargestBackwardPass) throws -> MemoryPlan.Phase {
     let kept = try ticketCount
-    let state = TicketSink.stateByteCount(entries: kept, dtype: dtype, optimizer: run.training.optimizer)
+    let sampled = Set(tensors.filter(isSampled).map(\.name))
+    let rows = tensors.reduce(0) { $0 + (sampled.contains($1.name) ? ($1.shape.first ?? 0) + 1 : 0) }
+    let state = TicketSink.stateByteCount(
+      entries: kept, sampledRows: rows, dtype: dtype, optimizer: run.training.optimizer)
     return MemoryPlan.Phase(
       "adaptation",
       resident + [part("mask", maskBytes), part("ticket: indices, values, gradients, moments", state)]
-        + step(pass) { TicketScope.Weight(name: $0) != nil })
+        + step(pass) { TicketScope.Weight(name: $0) == nil ? .none : sampled.contains($0) ? .entries : .whole })
+  }
+
+  /// As if the ticket were spread evenly.
+  private func isSampled(_ tensor: TensorDescription) -> Bool {
+    guard TicketScope.Weight(name: tensor.name) != nil else { return false }
+    let entries = Int((1 - run.sparsity) * Double(tensor.elementCount))
+    return run.training.ticketGradient.samples(entries: entries, of: tensor.shape, dtype, on: device)
   }
 
   // MARK: - Parts
@@ -100,10 +110,10 @@ package struct MemoryModel {
   }
 
   /// The step's buffers, by what they are for.
-  private func step(_ pass: LargestBackwardPass, trains: (String) -> Bool) -> [MemoryPlan.Part] {
+  private func step(_ pass: LargestBackwardPass, demand: (String) -> GradientDemand) -> [MemoryPlan.Part] {
     let layout = WorkspaceLayout(
       model, dtype: dtype, tokens: pass.tokens, labels: pass.labels, activations: run.training.activations,
-      trains: trains)
+      demand: demand)
     let bytes = layout.byteCounts
     func sum(_ roles: [Workspace.Role]) -> Int { roles.reduce(0) { $0 + (bytes[$1] ?? 0) } }
     let kept = sum([.residual, .middle, .queryKeyValue, .attended, .logSumExp, .gateUp])

@@ -4,8 +4,8 @@ package import Torch
 
 /// Trains a ticket's weights and nothing else: sparse adaptation (paper, section 3).
 ///
-/// Of each matrix's gradient only the ticket's entries are gathered, clipped and applied; every other weight stays bit
-/// for bit what it was. State a trained weight: index (int32), value and gradient (float32), the optimizer's moments.
+/// Of each matrix's gradient only the ticket's entries are computed, or gathered, then clipped and applied; every other weight
+/// stays bit for bit what it was. State a trained weight: index (int32), value and gradient (float32), the optimizer's moments.
 /// The float32 value is the master copy when the model computes in half precision, so that small updates are not lost.
 package final class TicketSink: TrainingSink {
   private final class Entry {
@@ -13,15 +13,18 @@ package final class TicketSink: TrainingSink {
     let index: Tensor
     let values: Tensor
     let gradient: Tensor
+    /// Where each row's entries begin, when they are computed alone.
+    let rowStart: Tensor?
     var state: OptimizerState
 
-    init(_ parameter: Parameter, indices: [Int32], optimizer: OptimizerSettings) throws {
+    init(_ parameter: Parameter, indices: [Int32], samples: Bool, optimizer: OptimizerSettings) throws {
       self.parameter = parameter
       let device = parameter.value.device
       let wide: DType = parameter.value.dtype == .float64 ? .float64 : .float32
       index = try Tensor.from(indices, on: device)
       values = try Tensor.empty([indices.count], wide, on: device)
       gradient = try Tensor.empty([indices.count], wide, on: device)
+      rowStart = samples ? try Tensor.from(Self.rowStart(indices, shape: parameter.shape), on: device) : nil
       state = OptimizerState(optimizer)
       try values.gather(from: parameter.value, at: index)
     }
@@ -32,7 +35,21 @@ package final class TicketSink: TrainingSink {
       try parameter.value.scatter(values, at: index)
     }
 
-    var byteCount: Int { index.byteCount + values.byteCount + gradient.byteCount + state.byteCount }
+    var byteCount: Int {
+      index.byteCount + values.byteCount + gradient.byteCount + state.byteCount + (rowStart?.byteCount ?? 0)
+    }
+
+    /// - Parameter indices: ascending.
+    private static func rowStart(_ indices: [Int32], shape: [Int]) -> [Int32] {
+      let inputs = shape.last ?? 1
+      var starts: [Int32] = [0]
+      var next = 0
+      for row in 0..<(shape.first ?? 0) {
+        while next < indices.count, Int(indices[next]) < (row + 1) * inputs { next += 1 }
+        starts.append(Int32(next))
+      }
+      return starts
+    }
   }
 
   private let options: TrainingOptions
@@ -51,7 +68,12 @@ package final class TicketSink: TrainingSink {
         throw TicketsError.tensorTooLarge(tensor: entry.name, elements: entry.bits.count, limit: Int(Int32.max))
       }
       guard let parameter = model.parameter(named: entry.name) else { continue }
-      entries[entry.name] = try Entry(parameter, indices: entry.bits.int32Indices, optimizer: options.optimizer)
+      let indices = entry.bits.int32Indices
+      entries[entry.name] = try Entry(
+        parameter, indices: indices,
+        samples: options.ticketGradient.samples(
+          entries: indices.count, of: parameter.shape, parameter.value.dtype, on: model.device),
+        optimizer: options.optimizer)
     }
     guard !entries.isEmpty else { throw TrainingError.ticketIsEmpty }
   }
@@ -69,14 +91,29 @@ package final class TicketSink: TrainingSink {
   package func consume(_ gradient: Tensor, of parameter: Parameter) throws {
     guard let entry = entries[parameter.name] else { return }
     try entry.gradient.gather(from: gradient, at: entry.index, accumulating: microBatch > 0)
+    try finish(entry)
+  }
+
+  package func entries(of parameter: Parameter) -> GradientEntries? {
+    guard let entry = entries[parameter.name], let rowStart = entry.rowStart else { return nil }
+    return GradientEntries(
+      index: entry.index, rowStart: rowStart, gradient: entry.gradient, accumulates: microBatch > 0)
+  }
+
+  package func consumeEntries(of parameter: Parameter) throws {
+    if let entry = entries[parameter.name] { try finish(entry) }
+  }
+
+  /// Updates the weights once the last micro-batch's gradient is there.
+  private func finish(_ entry: Entry) throws {
     guard microBatch == microBatches - 1 else { return }
     switch options.clipping {
     case .perTensor:
       let factor = try statistics.factor(
-        of: entry.gradient, named: parameter.name, maximumNorm: options.maximumGradientNorm)
+        of: entry.gradient, named: entry.parameter.name, maximumNorm: options.maximumGradientNorm)
       try entry.apply(factor, rate: rate)
     case .global:
-      try statistics.count(entry.gradient, named: parameter.name)
+      try statistics.count(entry.gradient, named: entry.parameter.name)
     }
   }
 
@@ -88,10 +125,11 @@ package final class TicketSink: TrainingSink {
 
   package var stateByteCount: Int { entries.values.reduce(0) { $0 + $1.byteCount } }
 
-  /// Bytes that it comes to hold for a ticket of `entries` weights of a type: index, value, gradient and moments.
-  package static func stateByteCount(entries: Int, dtype: DType, optimizer: OptimizerSettings) -> Int {
+  /// Bytes that it comes to hold for a ticket of `entries` weights of a type: index, value, gradient and moments; and one more
+  /// number for each of `sampledRows`.
+  package static func stateByteCount(entries: Int, sampledRows: Int, dtype: DType, optimizer: OptimizerSettings) -> Int {
     let wide: DType = dtype == .float64 ? .float64 : .float32
-    return entries
+    return DType.int32.byteCount * sampledRows + entries
       * (DType.int32.byteCount + 2 * wide.byteCount + OptimizerState.byteCountAWeight(optimizer, dtype: dtype))
   }
 }

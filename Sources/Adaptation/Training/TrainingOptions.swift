@@ -66,6 +66,7 @@ public struct TrainingOptions: Codable, Equatable, Sendable {
   /// nil: no clipping.
   public var maximumGradientNorm: Double? = 1
   public var clipping = Clipping.perTensor
+  public var ticketGradient = TicketGradient.automatic
   public var loss = LossReduction.sequenceSum
   public var seed: UInt64 = 0
   public var shuffles = true

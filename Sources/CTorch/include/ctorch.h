@@ -142,6 +142,17 @@ ct_status ct_gather_flat(ct_tensor source, ct_tensor index, bool accumulate, ct_
 /* destination.flat[index[i]] = values[i], converting to destination's type. Indices must be distinct. */
 ct_status ct_scatter_flat(ct_tensor destination, ct_tensor index, ct_tensor values) CT_NOEXCEPT;
 
+/* ---- chosen entries of a weight's gradient: float32 on the CPU ------------------------------------------------ */
+
+/* Elements that ct_turn_inputs writes for `rows` tokens of `width` inputs. */
+int64_t ct_turned_size(int64_t rows, int64_t width) CT_NOEXCEPT;
+/* The layer's input x, rows [N, I], as ct_sampled_product reads it. turned: at least ct_turned_size(N, I) elements. */
+ct_status ct_turn_inputs(ct_tensor x, ct_tensor turned) CT_NOEXCEPT;
+/* out[e] = (or += with accumulate) sum over n of dy[n, o] x[n, i] for the k entries index[e] = o * I + i, ascending.
+ * dy: rows [N, O], may be a column range; index: int32 [k]; row_start: int32 [O + 1], the entries of row o are
+ * row_start[o] ..< row_start[o + 1]; out: [k]. */
+ct_status ct_sampled_product(ct_tensor dy, ct_tensor turned, int64_t inputs, ct_tensor index, ct_tensor row_start, bool accumulate, ct_tensor out) CT_NOEXCEPT;
+
 /* ---- layers --------------------------------------------------------------------------------------------------
  * N tokens, D width, F intermediate width, V vocabulary, H query heads, K key/value heads, E head size.           */
 

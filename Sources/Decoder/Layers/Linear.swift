@@ -41,7 +41,9 @@ package struct Linear {
   package func inputBackward(_ dyNO: Tensor, into dxNI: Tensor) throws { try dxNI.setProduct(dyNO, weightOI) }
 
   package func weightBackward(_ dyNO: Tensor, input xNI: Tensor, sink: any GradientSink, workspace: Workspace) throws {
-    let wanted = parts.filter { sink.needsGradient(of: $0.weight) }
+    let sampled = parts.filter { GradientDemand(sink, $0.weight) == .entries }
+    let wanted = parts.filter { GradientDemand(sink, $0.weight) == .whole }
+    try sampledBackward(dyNO, input: xNI, of: sampled, sink: sink, workspace: workspace)
     if wanted.count == parts.count {
       let gradient = try workspace.buffer(.weightGradient, weightOI.shape)
       try gradient.setProduct(dyNO, xNI, transposeA: true)
@@ -59,6 +61,23 @@ package struct Linear {
       try gradient.fill(0)
       try gradient.accumulateColumnSums(of: try dyNO.columns(part.rows))
       try sink.consume(gradient, of: bias)
+    }
+  }
+
+  /// The input is laid out once for all parts.
+  private func sampledBackward(
+    _ dyNO: Tensor, input xNI: Tensor, of parts: [Part], sink: any GradientSink, workspace: Workspace
+  ) throws {
+    guard !parts.isEmpty else { return }
+    let inputs = xNI.shape[1]
+    let turned = try workspace.buffer(.turnedInput, [Kernels.turnedSize(rows: xNI.shape[0], width: inputs)])
+    try Kernels.turnInputs(xNI, into: turned)
+    for part in parts {
+      guard let entries = sink.entries(of: part.weight) else { continue }
+      try Kernels.sampledProduct(
+        try dyNO.columns(part.rows), turned: turned, inputs: inputs, index: entries.index, rowStart: entries.rowStart,
+        accumulating: entries.accumulates, into: entries.gradient)
+      try sink.consumeEntries(of: part.weight)
     }
   }
 }

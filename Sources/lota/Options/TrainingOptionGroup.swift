@@ -91,6 +91,9 @@ struct ScheduleOptions: ParsableArguments {
   @Option(help: "\(OptimizerSettings.names.joined(separator: ", ")). Default: rmsprop.")
   var optimizer: String?
 
+  @Option(help: "A ticket's gradient: auto, dense (gathered from the whole) or sampled (its entries alone). Default: auto.")
+  var ticketGradient: TicketGradient?
+
   @Option(help: "Largest gradient norm; 0: no clipping. Default: 1.")
   var maxGradNorm: Double?
 
@@ -145,6 +148,7 @@ struct ScheduleOptions: ParsableArguments {
     if let warmupSteps { training.warmupSteps = warmupSteps }
     if let optimizer, let settings = OptimizerSettings(name: optimizer) { training.optimizer = settings }
     if let maxGradNorm { training.maximumGradientNorm = maxGradNorm == 0 ? nil : maxGradNorm }
+    if let ticketGradient { training.ticketGradient = ticketGradient }
     if let clipping { training.clipping = clipping }
     if let loss { training.loss = loss }
     if let microBatchTokens { training.microBatchTokens = microBatchTokens }
@@ -157,5 +161,6 @@ struct ScheduleOptions: ParsableArguments {
 extension RowFormat: ExpressibleByArgument {}
 extension OverlengthPolicy: ExpressibleByArgument {}
 extension Clipping: ExpressibleByArgument {}
+extension TicketGradient: ExpressibleByArgument {}
 extension LossReduction: ExpressibleByArgument {}
 extension TrainingMethod: ExpressibleByArgument {}
