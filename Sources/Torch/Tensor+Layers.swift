@@ -44,7 +44,9 @@ public enum Kernels {
   }
 
   /// Whether ``sampledProduct(_:turned:inputs:index:rowStart:accumulating:into:)`` exists for the type and device.
-  public static func canSampleProducts(_ dtype: DType, on device: Device) -> Bool { dtype == .float32 && device == .cpu }
+  public static func canSampleProducts(_ dtype: DType, on device: Device) -> Bool {
+    dtype == .float32 && device == .cpu
+  }
 
   /// Elements that ``turnInputs(_:into:)`` writes for `rows` tokens of `width` inputs.
   public static func turnedSize(rows: Int, width: Int) -> Int { Int(ct_turned_size(Int64(rows), Int64(width))) }

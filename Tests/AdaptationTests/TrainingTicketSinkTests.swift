@@ -48,6 +48,44 @@ import Torch
     #expect(zip(before, after).count { $0 != $1 } > mask.keptCount * 9 / 10)
   }
 
+  /// Whole products gathered, or sums of the entries alone: the same training, over several micro-batches too.
+  @Test(arguments: [10, 97]) func bothWaysToTheGradientTrainAlike(_ stride: Int) throws {
+    let base = try model()
+    let mask = try mask(of: base, stride: stride)
+    let all = try goldens.rows()
+    func trained(_ way: TicketGradient) throws -> (losses: [Double], values: [Float]) {
+      let model = try model()
+      var options = TrainingOptions()
+      options.ticketGradient = way
+      let sink = try TicketSink(options, mask: mask, model: model)
+      let spy = CountingSink(sink)
+      var losses: [Double] = []
+      for step in 0..<6 {
+        let rows = (0..<24).map { all[(step * 24 + $0) % all.count] }
+        let batches = MicroBatches(rows, maximumTokens: step % 2 == 0 ? nil : 300).batches
+        #expect(batches.count == 1 || step % 2 == 1)
+        spy.beginStep(rate: 1e-3, microBatches: batches.count)
+        for (index, batch) in batches.enumerated() {
+          spy.beginMicroBatch(index)
+          let loss = try model.backward(
+            try PackedSequences(tokens: batch.tokens, offsets: batch.offsets, vocabularySize: 96),
+            labels: try Labels(rows: batch.labelRows, targets: batch.labelTargets), scale: 1 / 24, sink: spy)
+          losses.append(try loss.sum())
+        }
+        try spy.endStep()
+      }
+      #expect(spy.wholeCount == (way == .sampled ? 0 : spy.delivered.count))
+      try model.expectUnchanged(outside: mask, base: base)
+      return (losses, try model.values(of: mask))
+    }
+    let (dense, sampled) = (try trained(.dense), try trained(.sampled))
+    expectClose(sampled.losses, dense.losses, relative: 1e-5)
+    let moved = zip(dense.values, try base.values(of: mask)).map { abs($0 - $1) }.max() ?? 0
+    // RMSprop's first step moves a weight by the sign of its gradient, however small that is: a few may part.
+    let apart = zip(sampled.values, dense.values).count { abs($0 - $1) > 1e-2 * moved }
+    #expect(apart <= dense.values.count / 500 + 1)
+  }
+
   @Test func asksOnlyForTheTicketsTensors() throws {
     let model = try model()
     let name = "model.layers.1.self_attn.k_proj.weight"
@@ -80,18 +118,22 @@ import Torch
     ) { try TicketSink(TrainingOptions(), mask: wrong, model: model) }
   }
 
-  /// Index, value and gradient are 4 bytes a weight each, and so is every moment.
+  /// Index, value and gradient are 4 bytes a weight each, and so are every moment and, where entries are summed alone, each
+  /// row's beginning.
   @Test(arguments: [(OptimizerSettings.rmsProp(), 16), (.adamW(), 20), (.sgd, 12)])
   func stateSize(_ optimizer: OptimizerSettings, _ bytesPerWeight: Int) throws {
     for dtype in [DType.float32, .bfloat16] {
       let model = try model(dtype)
       var options = TrainingOptions()
       options.optimizer = optimizer
+      options.ticketGradient = .sampled
       let mask = try mask(of: model)
       let sink = try TicketSink(options, mask: mask, model: model)
-      #expect(sink.stateByteCount == 12 * mask.keptCount)
+      let rows = mask.entries.reduce(0) { $0 + $1.shape[0] + 1 }
+      let starts = Kernels.canSampleProducts(dtype, on: .cpu) ? 4 * rows : 0
+      #expect(sink.stateByteCount == 12 * mask.keptCount + starts)
       try step(model, sink)
-      #expect(sink.stateByteCount == bytesPerWeight * mask.keptCount)
+      #expect(sink.stateByteCount == bytesPerWeight * mask.keptCount + starts)
     }
   }
 
@@ -185,7 +227,9 @@ import Torch
 /// Passes everything on and notes what arrives.
 final class CountingSink: TrainingSink {
   private let sink: any TrainingSink
+  /// Tensors whose gradient came, whole or only its entries.
   private(set) var delivered: [String] = []
+  private(set) var wholeCount = 0
 
   init(_ sink: any TrainingSink) { self.sink = sink }
 
@@ -199,6 +243,14 @@ final class CountingSink: TrainingSink {
 
   func consume(_ gradient: Tensor, of parameter: Parameter) throws {
     delivered.append(parameter.name)
+    wholeCount += 1
     try sink.consume(gradient, of: parameter)
+  }
+
+  func entries(of parameter: Parameter) -> GradientEntries? { sink.entries(of: parameter) }
+
+  func consumeEntries(of parameter: Parameter) throws {
+    delivered.append(parameter.name)
+    try sink.consumeEntries(of: parameter)
   }
 }

@@ -127,7 +127,8 @@ package final class TicketSink: TrainingSink {
 
   /// Bytes that it comes to hold for a ticket of `entries` weights of a type: index, value, gradient and moments; and one more
   /// number for each of `sampledRows`.
-  package static func stateByteCount(entries: Int, sampledRows: Int, dtype: DType, optimizer: OptimizerSettings) -> Int {
+  package static func stateByteCount(entries: Int, sampledRows: Int, dtype: DType, optimizer: OptimizerSettings) -> Int
+  {
     let wide: DType = dtype == .float64 ? .float64 : .float32
     return DType.int32.byteCount * sampledRows + entries
       * (DType.int32.byteCount + 2 * wide.byteCount + OptimizerState.byteCountAWeight(optimizer, dtype: dtype))

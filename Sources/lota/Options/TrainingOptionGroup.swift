@@ -91,7 +91,8 @@ struct ScheduleOptions: ParsableArguments {
   @Option(help: "\(OptimizerSettings.names.joined(separator: ", ")). Default: rmsprop.")
   var optimizer: String?
 
-  @Option(help: "A ticket's gradient: auto, dense (gathered from the whole) or sampled (its entries alone). Default: auto.")
+  @Option(
+    help: "A ticket's gradient: auto, dense (gathered from the whole) or sampled (its entries alone). Default: auto.")
   var ticketGradient: TicketGradient?
 
   @Option(help: "Largest gradient norm; 0: no clipping. Default: 1.")
