@@ -48,6 +48,9 @@ struct BenchCommand: ParsableCommand {
     @Option(help: "\(OptimizerSettings.names.joined(separator: ", ")). Default: rmsprop.")
     var optimizer: String?
 
+    @Option(help: "A ticket's gradient: auto, dense or sampled. Default: auto.")
+    var ticketGradient: TicketGradient?
+
     @Option(help: "Steps that count.")
     var steps = 5
 
@@ -84,6 +87,7 @@ struct BenchCommand: ParsableCommand {
       benchmark.training.batchSize = batchSize
       if let microBatchTokens { benchmark.training.microBatchTokens = microBatchTokens == 0 ? nil : microBatchTokens }
       if recompute { benchmark.training.activations = .recompute }
+      if let ticketGradient { benchmark.training.ticketGradient = ticketGradient }
       if let optimizer = optimizer.flatMap(OptimizerSettings.init(name:)) { benchmark.training.optimizer = optimizer }
       let report = try benchmark.run { Output.progress("step \($0.record.step) of \($0.stepCount)") }
       Output.clearLine()
