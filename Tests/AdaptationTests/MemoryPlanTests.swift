@@ -105,10 +105,10 @@ import Torch
     let rows = [(5, 2), (9, 1), (3, 3), (7, 4)].map { RowSize(tokens: $0.0, labels: $0.1) }
     let order = BatchOrder(rowCount: 4, batchSize: 2, seed: 0, shuffles: false, length: .epochs(1))
     let whole = LargestBackwardPass(order, rows: rows, maximumTokens: nil)
-    #expect(whole == LargestBackwardPass(tokens: 14, labels: 7, passes: 1))
+    #expect(whole == LargestBackwardPass(tokens: 14, labels: 7, passes: 1, shapes: 2))
     let split = LargestBackwardPass(order, rows: rows, maximumTokens: 10)
-    #expect(split == LargestBackwardPass(tokens: 10, labels: 7, passes: 2))
-    #expect(whole.limited(to: 10, longest: 9) == LargestBackwardPass(tokens: 10, labels: 7, passes: 2))
+    #expect(split == LargestBackwardPass(tokens: 10, labels: 7, passes: 2, shapes: 3))
+    #expect(whole.limited(to: 10, longest: 9) == LargestBackwardPass(tokens: 10, labels: 7, passes: 2, shapes: .max))
     #expect(whole.limited(to: 4, longest: 9).tokens == 9)
     #expect(whole.limited(to: 14, longest: 9) == whole)
   }

@@ -29,14 +29,14 @@ struct TrainingPlanTests {
   func largerBudgetsNeverMakeSmallerMicroBatches(_ method: TrainingMethod, _ activations: ActivationPolicy) throws {
     var previous = 0
     var choices: Set<Int> = []
-    for budget in stride(from: 2_400_000_000, through: 9_000_000_000, by: 100_000_000) {
+    for budget in stride(from: 2_700_000_000, through: 9_000_000_000, by: 100_000_000) {
       let plan = try plan(
         Self.run {
           $0.method = method
           $0.training.activations = activations
           $0.memoryBudget = budget
         })
-      #expect(plan.memory.peakBytes <= budget)
+      #expect(Double(plan.memory.peakBytes) <= 0.97 * Double(budget))
       #expect(plan.passTokens >= previous, "\(plan.passTokens) tokens in \(budget) bytes, \(previous) in less")
       previous = plan.passTokens
       choices.insert(plan.passTokens)

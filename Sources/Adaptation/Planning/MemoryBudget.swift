@@ -4,6 +4,8 @@ public import Foundation
 package struct MemoryBudget {
   /// Bytes.
   package let limit: Int
+  /// Share of the limit that a plan may fill: planned and measured peaks differ by up to a few percent.
+  private static let usableShare = 0.97
   private let model: MemoryModel
 
   package init(limit: Int, model: MemoryModel) {
@@ -26,16 +28,17 @@ package struct MemoryBudget {
   package func choose(whole: LargestBackwardPass, longest: Int) throws -> Choice {
     func peak(_ tokens: Int) throws -> Int { try model.plan(whole.limited(to: tokens, longest: longest)).peakBytes }
     let undivided = try peak(whole.tokens)
-    if undivided <= limit { return Choice(microBatchTokens: nil, peakBytes: undivided) }
+    let usable = Int(Double(limit) * Self.usableShare)
+    if undivided <= usable { return Choice(microBatchTokens: nil, peakBytes: undivided) }
     let least = try peak(longest)
-    guard least <= limit, longest < whole.tokens else {
+    guard least <= usable, longest < whole.tokens else {
       throw try refusal(whole: whole, longest: longest, least: least)
     }
     var fits = longest
     var exceeds = whole.tokens
     while exceeds - fits > 1 {
       let middle = fits + (exceeds - fits) / 2
-      if try peak(middle) <= limit { fits = middle } else { exceeds = middle }
+      if try peak(middle) <= usable { fits = middle } else { exceeds = middle }
     }
     return Choice(microBatchTokens: fits, peakBytes: try peak(fits))
   }
@@ -43,9 +46,10 @@ package struct MemoryBudget {
   private func refusal(whole: LargestBackwardPass, longest: Int, least: Int) throws -> MemoryBudgetError {
     let pass = whole.limited(to: longest, longest: longest)
     let phase = try model.plan(pass).largest
+    func needed(_ planned: Int) -> Int { Int((Double(planned) / Self.usableShare).rounded(.up)) + 1 }
     return MemoryBudgetError(
-      budget: limit, needed: least, longest: longest, phase: phase?.name ?? "",
-      withRecomputation: try model.recomputing?.plan(pass).peakBytes)
+      budget: limit, needed: needed(least), longest: longest, phase: phase?.name ?? "",
+      withRecomputation: try model.recomputing.map { needed(try $0.plan(pass).peakBytes) })
   }
 }
 

@@ -46,27 +46,28 @@ package struct MemoryModel {
   // MARK: - Phases
 
   private var loading: MemoryPlan.Phase {
-    let isDirect = dtype == .float32 && device == .cpu
-    let largest = tensors.map(\.byteCount).max() ?? 0
-    return MemoryPlan.Phase("loading", resident + [part("conversion", isDirect ? 0 : largest)])
+    let largest = onHost(tensors.map(\.byteCount).max() ?? 0)
+    return MemoryPlan.Phase("loading", resident + [part("conversion", dtype == .float32 ? 0 : largest)])
   }
 
   /// Calibration and extraction, where the run does them.
   private func finding(_ pass: LargestBackwardPass) -> [MemoryPlan.Phase] {
     if run.mask != nil { return [] }
     let masks = resident + [part("mask", 2 * maskBytes)]
-    let scan = onHost(min(Self.scanBytes, 8 * scopedCount))
-    let extraction = MemoryPlan.Phase("extraction", masks + [part("scan", scan)])
+    let scan = part("scan", onHost(min(Self.scanBytes, 8 * scopedCount)))
+    // The step's buffers wait for adaptation.
+    func extraction(_ buffers: [MemoryPlan.Part]) -> MemoryPlan.Phase {
+      MemoryPlan.Phase("extraction", masks + [scan, part("buffers of the step", buffers.reduce(0) { $0 + $1.bytes })])
+    }
     switch run.calibration {
     case .steps(0): return [MemoryPlan.Phase("extraction", masks)]
     case .steps(1):
-      let state = scopedCount * wide.byteCount
-      let phase = MemoryPlan.Phase(
-        "calibration",
-        resident + [part("gradients of the scoped matrices", state)]
-          + step(pass) { TicketScope.Weight(name: $0) == nil ? .none : .whole })
-      return [phase, extraction]
-    default: return [dense("calibration", pass), extraction]
+      let gradients = part("gradients of the scoped matrices", scopedCount * wide.byteCount)
+      let buffers = step(pass) { TicketScope.Weight(name: $0) == nil ? .none : .whole }
+      return [
+        MemoryPlan.Phase("calibration", resident + [gradients] + buffers), extraction([gradients] + buffers),
+      ]
+    default: return [dense("calibration", pass), extraction(step(pass) { _ in .whole })]
     }
   }
 
@@ -123,6 +124,7 @@ package struct MemoryModel {
     return [
       part("activations kept for backward", kept), part("head", head), part("gradient of one matrix", gradients),
       part("gradient of the embedding", embedding),
+      part("compiled products", onHost(min(pass.shapes, Self.compiledShapes) * Self.compiledBytesAShape)),
       part("passing buffers", layout.byteCount - kept - head - gradients - embedding),
     ]
   }
@@ -149,6 +151,9 @@ package struct MemoryModel {
   private static let programBytes = 180_000_000
   /// Vocabulary, merges and word cache.
   private static let tokenizerBytesAToken = 400
+  /// oneDNN's kernels for one number of tokens, and for how many numbers they add up.
+  private static let compiledBytesAShape = 2_700_000
+  private static let compiledShapes = 64
   /// Histograms, chunk buffers and the candidates at the threshold; less for tiny models.
   private static let scanBytes = 40_000_000
 }

@@ -8,7 +8,7 @@ extension RunConfiguration {
     }
     return LargestBackwardPass(
       tokens: passes.map(\.tokens).max() ?? 0, labels: passes.map(\.labels).max() ?? 0,
-      passes: passes.map(\.passes).max() ?? 0)
+      passes: passes.map(\.passes).max() ?? 0, shapes: passes.map(\.shapes).max() ?? 0)
   }
 
   /// The run's phases of training, in order.

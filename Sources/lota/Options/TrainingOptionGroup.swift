@@ -112,7 +112,7 @@ struct ScheduleOptions: ParsableArguments {
       "Memory that the run may use, 6.5GiB for example: sizes what is run at once.", valueName: "size"))
   var memoryBudget: String?
 
-  @Flag(help: "Compute activations again during the backward pass: less memory, about a third more time.")
+  @Flag(help: "Compute activations again during the backward pass: less memory, about a fifth more time.")
   var recompute = false
 
   @Option(help: "Seed of the order and of random tickets. Default: 0.")

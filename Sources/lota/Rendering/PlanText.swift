@@ -35,7 +35,8 @@ enum PlanText {
       return ([phase.name.rightPadded(to: 48) + Format.bytes(phase.bytes).leftPadded(to: 10)] + parts)
         .joined(separator: "\n")
     }
-    let peak = "peak".rightPadded(to: 48) + Format.bytes(plan.memory.peakBytes).leftPadded(to: 10)
+    let place = plan.device == "cpu" ? "" : " on \(plan.device), host memory not counted"
+    let peak = ("peak" + place).rightPadded(to: 48) + Format.bytes(plan.memory.peakBytes).leftPadded(to: 10)
     return (phases + [peak]).joined(separator: "\n")
   }
 
