@@ -97,6 +97,8 @@ struct SelectionPropertyTests {
     TicketSelection.Tuning(workerCount: 1), TicketSelection.Tuning(workerCount: 3),
     TicketSelection.Tuning(workerCount: 2, candidateLimit: 0),
     TicketSelection.Tuning(workerCount: 2, candidateLimit: 50),
+    TicketSelection.Tuning(workerCount: 2, leastForSample: 1),
+    TicketSelection.Tuning(workerCount: 1, candidateLimit: 400, leastForSample: 1),
   ]
 
   @Test(arguments: Kind.allCases)

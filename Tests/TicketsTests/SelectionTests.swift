@@ -93,9 +93,25 @@ struct SelectionTests {
     }
   }
 
+  /// Where a sample leads to a single pass, that pass must see it.
+  @Test func oneBadValueAmongMany() throws {
+    var generator = SeededGenerator(seed: 8)
+    let base = [Float](repeating: 0, count: 300_000)
+    let tuned = generator.values(300_000).map(Float.init)
+    let tuning = TicketSelection.Tuning(workerCount: 2, leastForSample: 1)
+    for (index, value) in [(0, Float.nan), (299_999, -.infinity), (131_072, .infinity)] {
+      var damaged = tuned
+      damaged[index] = value
+      #expect(throws: TicketsError.notFinite(tensor: names[0], index: index, source: .tuned)) {
+        try select([base, [0]], [damaged, [0]], .sparsity(0.9), tuning: tuning)
+      }
+    }
+  }
+
   @Test func excludedWeightsAreNeverChosenButCount() throws {
-    for candidateLimit in [0, 1 << 20] {
-      let tuning = TicketSelection.Tuning(candidateLimit: candidateLimit)
+    for tuning in [
+      TicketSelection.Tuning(candidateLimit: 0), .init(candidateLimit: 1 << 20), .init(leastForSample: 1),
+    ] {
       var generator = SeededGenerator(seed: 3)
       let sizes = [70_000, 100]
       let base = sizes.map { size in [Float](repeating: 0, count: size) }

@@ -84,6 +84,14 @@ enum MagnitudeKernels {
     if between != 0 { candidates(fullWords, between) }
   }
 
+  /// Whether any magnitude is infinite or NaN.
+  static func hasNonFinite(base: UnsafePointer<Float>, tuned: UnsafePointer<Float>, count: Int) -> Bool {
+    // The highest of 31-bit numbers, so that signed comparison orders them.
+    var highest: Int32 = 0
+    for index in 0..<count { highest = max(highest, Int32(bitPattern: magnitude(base, tuned, index))) }
+    return highest >= Int32(bitPattern: nonFinite)
+  }
+
   /// Index of the first magnitude that is infinite or NaN.
   static func firstNonFinite(base: UnsafePointer<Float>, tuned: UnsafePointer<Float>, count: Int) -> Int? {
     (0..<count).first { magnitude(base, tuned, $0) >= nonFinite }

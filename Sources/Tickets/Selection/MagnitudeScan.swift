@@ -2,6 +2,8 @@ import Synchronization
 
 /// The passes that find the k largest magnitudes and set their bits in the plan's words.
 ///
+/// Usually ``markBySample(_:)`` needs a single one. Where a sample does not tell:
+///
 /// 1. Count magnitudes by their upper 15 bits; the bin that holds rank k is the *threshold bin*.
 /// 2. Usually that bin has few members: one more pass sets the bits of all higher bins and remembers the members,
 ///    which are then ranked in memory.
@@ -9,14 +11,15 @@ import Synchronization
 ///    gives the exact threshold; a pass sets what lies above it and counts each chunk's ties; and the ties' bits are set
 ///    in a last pass over those chunks that come before the k-th.
 struct MagnitudeScan {
-  private let base: any WeightSource
-  private let tuned: any WeightSource
-  private let plan: ChunkPlan
-  private let workers: [ScanWorker]
-  private let candidateLimit: Int
+  let base: any WeightSource
+  let tuned: any WeightSource
+  let plan: ChunkPlan
+  let workers: [ScanWorker]
+  let candidateLimit: Int
+  let leastForSample: Int
   private let progress: (@Sendable (Double) -> Void)?
   /// Span of the whole work's fraction that the present pass covers.
-  private var span = 0.0..<0.5
+  var span = 0.0..<0.5
 
   init(
     base: any WeightSource, tuned: any WeightSource, plan: ChunkPlan, tuning: TicketSelection.Tuning,
@@ -26,11 +29,14 @@ struct MagnitudeScan {
     self.tuned = tuned
     self.plan = plan
     candidateLimit = tuning.candidateLimit
+    leastForSample = tuning.leastForSample
     self.progress = progress
     workers = (0..<max(1, min(tuning.workerCount, plan.chunks.count))).map { _ in ScanWorker() }
   }
 
   mutating func mark(_ keep: Int, unchanged: TicketSelection.UnchangedWeights) throws {
+    if try markBySample(keep) { return }
+    span = 0.5..<0.7
     let bins = try countUpper()
     guard keep > 0 else { return }
     guard let threshold = Threshold(keep: keep, bins: bins) else {
@@ -38,17 +44,17 @@ struct MagnitudeScan {
     }
     let upperBin = UInt32(threshold.bin)
     if threshold.members <= candidateLimit {
-      span = 0.5..<1
+      span = 0.7..<1
       let candidates = try markAbove(upperBin: upperBin)
       let lower = countLower(of: candidates)
       let exact = try exactThreshold(in: lower, upperBin: upperBin, keep: keep, threshold, unchanged)
       mark(candidates, exact: exact)
     } else {
-      span = 0.5..<0.7
+      span = 0.7..<0.8
       let lower = try countLower(upperBin: upperBin)
       let exact = try exactThreshold(in: lower, upperBin: upperBin, keep: keep, threshold, unchanged)
       let magnitude = upperBin << 16 | UInt32(exact.bin)
-      span = 0.7..<0.9
+      span = 0.8..<0.9
       let ties = try markAbove(magnitude: magnitude, includingTies: exact.wanted == exact.members)
       span = 0.9..<1
       if exact.wanted < exact.members { try markFirst(exact.wanted, ties: ties, magnitude: magnitude) }
@@ -210,13 +216,13 @@ struct MagnitudeScan {
 
   // MARK: - Reading
 
-  private typealias ChunkBody =
+  typealias ChunkBody =
     @Sendable (
       _ worker: ScanWorker, _ chunk: Int, _ base: UnsafePointer<Float>, _ tuned: UnsafePointer<Float>, _ count: Int,
       _ excluded: UnsafePointer<UInt64>?
     ) throws -> Void
 
-  private func forEachChunk(
+  func forEachChunk(
     _ chunks: Range<Int>? = nil, where isWanted: @Sendable (Int) -> Bool = { _ in true }, _ body: ChunkBody
   ) throws {
     let chunks = chunks ?? 0..<plan.chunks.count
@@ -234,13 +240,41 @@ struct MagnitudeScan {
     }
   }
 
+  /// A run of weights from every chunk, one in `share`; runs begin on word boundaries, like what is excluded.
+  func forEachChunk(
+    sampling share: Int,
+    _ body:
+      @Sendable (
+        _ worker: ScanWorker, _ base: UnsafePointer<Float>, _ tuned: UnsafePointer<Float>, _ count: Int,
+        _ excluded: UnsafePointer<UInt64>?
+      ) throws -> Void
+  ) throws {
+    try ParallelChunks.forEach(0..<plan.chunks.count, workers: workers) { worker, number in
+      let chunk = plan.chunks[number]
+      let wordCount = chunk.range.count / 64
+      guard wordCount > 0 else { return }
+      let runWords = max(1, wordCount / share)
+      // Another place in every chunk, spread evenly by the golden ratio.
+      let place = Double(number) * 0.618_033_988_749_895
+      let firstWord = Int((place - place.rounded(.down)) * Double(wordCount - runWords + 1))
+      let start = chunk.range.lowerBound + 64 * firstWord
+      let run = ChunkPlan.Chunk(tensor: chunk.tensor, range: start..<(start + 64 * runWords))
+      let name = plan.tensors[run.tensor].name
+      try base.withFloats(of: name, range: run.range, scratch: worker.base) { old in
+        try tuned.withFloats(of: name, range: run.range, scratch: worker.tuned) { new in
+          try plan.withExcluded(of: run) { try body(worker, old, new, run.range.count, $0) }
+        }
+      }
+    }
+  }
+
   /// Every hundredth of a pass.
   private func report(_ done: Int, of total: Int) {
     guard let progress, done % max(1, total / 100) == 0 else { return }
     progress(span.lowerBound + (span.upperBound - span.lowerBound) * Double(done) / Double(total))
   }
 
-  private func sum(_ binCount: Int) -> [Int] {
+  func sum(_ binCount: Int) -> [Int] {
     var bins = [Int](repeating: 0, count: binCount)
     for worker in workers {
       for bin in bins.indices { bins[bin] += worker.bins[bin] }
@@ -249,7 +283,7 @@ struct MagnitudeScan {
   }
 
   /// Finds the first value, in canonical order, that is not finite.
-  private func nonFiniteError() throws -> TicketsError {
+  func nonFiniteError() throws -> TicketsError {
     let worker = workers[0]
     for chunk in plan.chunks {
       let name = plan.tensors[chunk.tensor].name

@@ -45,10 +45,14 @@ public enum TicketSelection {
     package var workerCount: Int
     /// Most weights of the threshold's bin that are remembered (4 bytes each); with more, the scan goes on in passes.
     package var candidateLimit: Int
+    /// Fewest weights for which a sample is worth its while: below, passes over everything take no time.
+    package var leastForSample: Int
 
     package init(
-      workerCount: Int = ProcessInfo.processInfo.activeProcessorCount, candidateLimit: Int = 1 << 22
+      workerCount: Int = ProcessInfo.processInfo.activeProcessorCount, candidateLimit: Int = 1 << 22,
+      leastForSample: Int = 1 << 22
     ) {
+      self.leastForSample = max(1, leastForSample)
       self.workerCount = max(1, workerCount)
       self.candidateLimit = max(0, candidateLimit)
     }
@@ -58,7 +62,7 @@ public enum TicketSelection {
   ///
   /// Equal magnitudes rank by canonical tensor order, then by row-major index: the result is that of a stable
   /// descending sort. It does not depend on the number of threads. Beside the mask, memory is bounded by a few tens
-  /// of megabytes, whatever the size of the model: the weights are read in chunks, in one pass to three.
+  /// of megabytes, whatever the size of the model: the weights are read in chunks, in one to four passes.
   ///
   /// - Parameters:
   ///   - names: the scoped tensors, in any order.
