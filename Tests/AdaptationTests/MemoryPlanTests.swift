@@ -66,7 +66,7 @@ import Torch
           let shapes = model.shapes.filter { TicketScope.Weight(name: $0.key) != nil }
           let mask = try TicketSelection.random(shapes: shapes, amount: .sparsity(0.9), seed: 1)
           sink = try TicketSink(options, mask: mask, model: model)
-          planned = try bytes(plan, "adaptation", ["ticket: indices, values, gradients, moments"])
+          planned = try bytes(plan, "adaptation", ["ticket: indices, gradients, moments"])
         }
         let batches = MicroBatches(Array(rows.prefix(options.batchSize)), maximumTokens: tokens).batches
         sink.beginStep(rate: 1e-3, microBatches: batches.count)

@@ -88,7 +88,7 @@ package struct MemoryModel {
       entries: kept, sampledRows: rows, dtype: dtype, optimizer: run.training.optimizer)
     return MemoryPlan.Phase(
       "adaptation",
-      resident + [part("mask", maskBytes), part("ticket: indices, values, gradients, moments", state)]
+      resident + [part("mask", maskBytes), part("ticket: indices, gradients, moments", state)]
         + step(pass) { TicketScope.Weight(name: $0) == nil ? .none : sampled.contains($0) ? .entries : .whole })
   }
 

@@ -5,13 +5,14 @@ package import Torch
 /// Trains a ticket's weights and nothing else: sparse adaptation (paper, section 3).
 ///
 /// Of each matrix's gradient only the ticket's entries are computed, or gathered, then clipped and applied; every other weight
-/// stays bit for bit what it was. State a trained weight: index (int32), value and gradient (float32), the optimizer's moments.
-/// The float32 value is the master copy when the model computes in half precision, so that small updates are not lost.
+/// stays bit for bit what it was. State a trained weight: index (int32), gradient (float32), the optimizer's moments; and, when the
+/// model computes in half precision, a float32 master value, so that small updates are not lost.
 package final class TicketSink: TrainingSink {
   private final class Entry {
     let parameter: Parameter
     let index: Tensor
-    let values: Tensor
+    /// Master values of a half-precision matrix.
+    let masters: Tensor?
     let gradient: Tensor
     /// Where each row's entries begin, when they are computed alone.
     let rowStart: Tensor?
@@ -22,21 +23,27 @@ package final class TicketSink: TrainingSink {
       let device = parameter.value.device
       let wide: DType = parameter.value.dtype == .float64 ? .float64 : .float32
       index = try Tensor.from(indices, on: device)
-      values = try Tensor.empty([indices.count], wide, on: device)
       gradient = try Tensor.empty([indices.count], wide, on: device)
       rowStart = samples ? try Tensor.from(Self.rowStart(indices, shape: parameter.shape), on: device) : nil
       state = OptimizerState(optimizer)
+      masters = parameter.value.dtype == wide ? nil : try Self.values(of: parameter, at: index, wide)
+    }
+
+    private static func values(of parameter: Parameter, at index: Tensor, _ dtype: DType) throws -> Tensor {
+      let values = try Tensor.empty(index.shape, dtype, on: index.device)
       try values.gather(from: parameter.value, at: index)
+      return values
     }
 
     /// A refused update writes back the values that stand there.
     func apply(_ factor: GradientFactor, rate: Double) throws {
+      let values = try masters ?? Self.values(of: parameter, at: index, gradient.dtype)
       try state.update(values, gradient: gradient, factor: factor, rate: rate)
       try parameter.value.scatter(values, at: index)
     }
 
     var byteCount: Int {
-      index.byteCount + values.byteCount + gradient.byteCount + state.byteCount + (rowStart?.byteCount ?? 0)
+      index.byteCount + gradient.byteCount + state.byteCount + (masters?.byteCount ?? 0) + (rowStart?.byteCount ?? 0)
     }
 
     /// - Parameter indices: ascending.
@@ -125,12 +132,13 @@ package final class TicketSink: TrainingSink {
 
   package var stateByteCount: Int { entries.values.reduce(0) { $0 + $1.byteCount } }
 
-  /// Bytes that it comes to hold for a ticket of `entries` weights of a type: index, value, gradient and moments; and one more
-  /// number for each of `sampledRows`.
+  /// Bytes that it comes to hold for a ticket of `entries` weights of a type: index, gradient, moments and master values; and
+  /// one more number for each of `sampledRows`.
   package static func stateByteCount(entries: Int, sampledRows: Int, dtype: DType, optimizer: OptimizerSettings) -> Int
   {
     let wide: DType = dtype == .float64 ? .float64 : .float32
     return DType.int32.byteCount * sampledRows + entries
-      * (DType.int32.byteCount + 2 * wide.byteCount + OptimizerState.byteCountAWeight(optimizer, dtype: dtype))
+      * (DType.int32.byteCount + (dtype == wide ? 1 : 2) * wide.byteCount
+        + OptimizerState.byteCountAWeight(optimizer, dtype: dtype))
   }
 }

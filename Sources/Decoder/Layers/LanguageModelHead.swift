@@ -5,7 +5,7 @@ package import Torch
 /// N tokens, L labels, D width, V vocabulary. Logits exist for at most ``chunkRows`` labels at a time, so memory is
 /// `chunkRows * V` elements whatever the batch. Saved for backward: nothing; loss and gradient are one pass.
 package struct LanguageModelHead {
-  package static let chunkRows = 512
+  package static let chunkRows = 256
 
   let norm: RMSNorm
   /// [V, D]; the embedding matrix when tied.
