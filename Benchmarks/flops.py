@@ -8,7 +8,7 @@ def configuration(model):
         return json.load(file)
 
 
-def training_step(config, rows, dense):
+def training_step(config, rows, dense, ticket=1.0):
     """FLOPs of one step over `rows`, a list of (tokens, labels); a multiplication and an addition are two.
 
     Let N be the tokens of all rows, M the labels, l a row's tokens, H the hidden size, F the feed-forward size, V the
@@ -16,7 +16,8 @@ def training_step(config, rows, dense):
 
     * A product of [N, a] by [a, b] costs 2 N a b. The projections of a layer hold
       P = H h d (queries) + 2 H g d (keys, values) + h d H (output) + 3 H F (gate, up, down) weights.
-      Forward costs 2 N P; backward as much for the inputs' gradients and once more for the weights': 6 N P.
+      Forward costs 2 N P; backward as much for the inputs' gradients and once more for the weights': 6 N P. Of the
+      weights' gradients a sparse phase needs the share `ticket` alone: 2 N P `ticket` instead of 2 N P.
     * In the first layer the input's gradient of queries, keys and values is needed for the embedding alone. With the
       embedding frozen, 2 N (H h d + 2 H g d) falls away.
     * Attention is causal: of scores and of weighted values l (l + 1) / 2 pairs a head are needed, 2 d operations each,
@@ -36,7 +37,7 @@ def training_step(config, rows, dense):
 
     inward = hidden * heads * size + 2 * hidden * groups * size
     projections = inward + heads * size * hidden + 3 * hidden * config["intermediate_size"]
-    linear = layers * 6 * tokens * projections - (0 if dense else 2 * tokens * inward)
+    linear = layers * (4 + 2 * ticket) * tokens * projections - (0 if dense else 2 * tokens * inward)
     attention = layers * 3.5 * sum(2 * heads * size * length * (length + 1) for length, _ in rows)
     head = (6 if dense else 4) * labels * hidden * vocabulary
     return linear + attention + head

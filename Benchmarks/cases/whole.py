@@ -10,6 +10,7 @@ from context import note
 from processes import lota, peer
 
 EPOCHS = 3
+SPARSITY = 0.9
 
 
 def run(context):
@@ -17,7 +18,7 @@ def run(context):
     batches = max(1, context.rows // context.batch_size)
     rows.problems(data, context.model, batches * context.batch_size, context.source)
     shared = ["--model", context.model, "--data", data, "--batch-size", context.batch_size]
-    epochs = ["--calibration-fraction", 1, "--epochs", EPOCHS]
+    epochs = ["--calibration-fraction", 1, "--epochs", EPOCHS, "--sparsity", SPARSITY]
     ours, theirs = [], []
     for turn in range(context.repeat):
         finished = lota("train", "--method", "lota", *shared, *epochs, "--no-shuffle", "--out", out)
@@ -28,7 +29,7 @@ def run(context):
         note(f"whole, turn {turn + 1}: lota {ours[-1][0]:.0f} s, PEFT LoRA {theirs[-1][0]:.0f} s")
     lengths = rows.lengths(data, context.model)
     work = flops.training_step(context.config, lengths, dense=True)
-    work += EPOCHS * flops.training_step(context.config, lengths, dense=False)
+    work += EPOCHS * flops.training_step(context.config, lengths, dense=False, ticket=1 - SPARSITY)
     bound = work / context.peak_flops
     what = f"LoTA whole, {len(lengths)} rows"
     return [
