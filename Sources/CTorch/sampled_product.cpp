@@ -10,8 +10,9 @@
 namespace lota::kernels {
 namespace {
 
-constexpr int64_t panel = 16;           // rows of the gradient at a time
-constexpr int64_t block_inputs = 640;   // inputs of one chunk that stay in the second-level cache
+constexpr int64_t panel = 16;          // rows of the gradient at a time
+constexpr int64_t block_inputs = 640;  // inputs of one chunk that stay in the second-level cache
+constexpr int64_t row_cost = 8;        // what turning a row's tokens costs, in entries
 
 /// to [columns, sample_chunk] = from [rows, columns]', filled up with zeros.
 LOTA_INLINE void turn_panel(const float *from, int64_t stride, int64_t rows, int64_t columns, float *to) {
@@ -22,8 +23,6 @@ LOTA_INLINE void turn_panel(const float *from, int64_t stride, int64_t rows, int
     std::fill(to + c * sample_chunk + rows, to + (c + 1) * sample_chunk, 0.0f);
   }
 }
-
-constexpr int64_t row_cost = 8;
 
 struct Range {
   int64_t first_row, last_row;
@@ -40,16 +39,17 @@ struct Dots {
 
   /// Halves added to halves.
   static LOTA_INLINE float lane_sum(const Vector &sum) {
-    typedef float Eight __attribute__((vector_size(32)));
-    typedef float Four __attribute__((vector_size(16)));
+    typedef float Eight __attribute__((vector_size(32), aligned(4), may_alias));
+    typedef float Four __attribute__((vector_size(16), aligned(4), may_alias));
+    const float *lanes = reinterpret_cast<const float *>(&sum);
     Four four;
     if constexpr (Lanes == 16) {
-      const Eight eight = __builtin_shufflevector(sum, sum, 0, 1, 2, 3, 4, 5, 6, 7) + __builtin_shufflevector(sum, sum, 8, 9, 10, 11, 12, 13, 14, 15);
+      const Eight eight = *reinterpret_cast<const Eight *>(lanes) + *reinterpret_cast<const Eight *>(lanes + 8);
       four = __builtin_shufflevector(eight, eight, 0, 1, 2, 3) + __builtin_shufflevector(eight, eight, 4, 5, 6, 7);
     } else if constexpr (Lanes == 8) {
-      four = __builtin_shufflevector(sum, sum, 0, 1, 2, 3) + __builtin_shufflevector(sum, sum, 4, 5, 6, 7);
+      four = *reinterpret_cast<const Four *>(lanes) + *reinterpret_cast<const Four *>(lanes + 4);
     } else {
-      four = sum;
+      four = *reinterpret_cast<const Four *>(lanes);
     }
     const Four two = four + __builtin_shufflevector(four, four, 2, 3, 2, 3);
     return two[0] + two[1];
@@ -139,7 +139,7 @@ Rows choose_rows() {
   return rows_default;
 }
 
-/// What the rows before `row` cost, in entries: turning a row's tokens costs as much as some entries.
+/// What the rows before `row` cost, in entries.
 int64_t cost_before(const SampledProduct &p, int64_t row) { return p.row_start[row] + row * row_cost; }
 
 /// The first row before which at least `cost` lies.
@@ -147,7 +147,10 @@ int64_t row_at(const SampledProduct &p, int64_t cost) {
   int64_t low = 0, high = p.outputs;
   while (low < high) {
     const int64_t middle = (low + high) / 2;
-    if (cost_before(p, middle) < cost) low = middle + 1; else high = middle;
+    if (cost_before(p, middle) < cost)
+      low = middle + 1;
+    else
+      high = middle;
   }
   return low;
 }

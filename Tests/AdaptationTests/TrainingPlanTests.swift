@@ -115,6 +115,7 @@ struct TrainingPlanTests {
     // The weights' gradients: 8 a token and weight, 80 a label.
     let trained: Double = frozen + 1920 + 160
     #expect(try work.operations(model, activations: .keep) { _ in true } == trained)
+    #expect(try work.operations(model, weightShare: 0.25) { _ in true } == frozen + 480 + 160)
     // One of two layers again, but for its down projection: 8 a weight, 16 a pair.
     let recomputed: Double = frozen + 768 + 160
     #expect(try work.operations(model, activations: .recompute) { _ in false } == recomputed)

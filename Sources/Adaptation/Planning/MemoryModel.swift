@@ -92,6 +92,11 @@ package struct MemoryModel {
         + step(pass) { TicketScope.Weight(name: $0) == nil ? .none : sampled.contains($0) ? .entries : .whole })
   }
 
+  /// Whether every matrix's entries are computed alone.
+  package var samplesTicket: Bool {
+    tensors.allSatisfy { TicketScope.Weight(name: $0.name) == nil || isSampled($0) }
+  }
+
   /// As if the ticket were spread evenly.
   private func isSampled(_ tensor: TensorDescription) -> Bool {
     guard TicketScope.Weight(name: tensor.name) != nil else { return false }

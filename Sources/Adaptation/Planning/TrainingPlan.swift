@@ -67,7 +67,7 @@ public struct TrainingPlan: Encodable, Equatable, Sendable {
     memory = try memoryModel.plan(pass)
     phases = try sized.phases(rowCount: rows.count).map {
       try PhasePlan(
-        $0.phase, $0.order, rows: rows, run: sized, model: model, scoped: memoryModel.scopedCount, rate: rate)
+        $0.phase, $0.order, rows: rows, run: sized, model: model, memory: memoryModel, rate: rate)
     }
     let stored = model.dtype ?? .float32
     resultBytes = (ticket ?? 0) * (4 + stored.byteCount) + (ticket == nil ? parameters * stored.byteCount : 0)
@@ -80,27 +80,32 @@ public struct TrainingPlan: Encodable, Equatable, Sendable {
 
 extension TrainingPlan.PhasePlan {
   init(
-    _ phase: Phase, _ order: BatchOrder, rows: [RowSize], run: RunConfiguration, model: ModelConfiguration, scoped: Int,
-    rate: ComputeRate?
+    _ phase: Phase, _ order: BatchOrder, rows: [RowSize], run: RunConfiguration, model: ModelConfiguration,
+    memory: MemoryModel, rate: ComputeRate?
   ) throws {
     var work = StepWork()
     order.forEachStep { chosen in
       for row in chosen { work.add(rows[row], window: model.slidingWindow) }
     }
     let trainsAll = phase == .training || (phase == .calibration && run.calibration != .steps(1))
-    let operations = try work.operations(model, activations: run.training.activations) { name in
-      trainsAll || TicketScope.Weight(name: name) != nil
+    func operations(_ weightShare: Double) throws -> Double {
+      try work.operations(model, activations: run.training.activations, weightShare: weightShare) { name in
+        trainsAll || TicketScope.Weight(name: name) != nil
+      }
     }
+    let isSampled = phase == .adaptation && memory.samplesTicket
+    let density = 1 - run.sparsity
     self.phase = phase
     steps = order.stepCount
     tokens = work.tokens
     labels = work.labels
-    self.operations = operations
+    self.operations = try operations(isSampled ? density : 1)
+    let spent = try operations(isSampled ? TicketGradient.timeShare(density: density) : 1)
     // A dense update reads gradient, weight and moments and writes two of them; a gathered one reads the gradients.
-    let weights = try trainsAll ? model.expectedTensors().reduce(0) { $0 + $1.elementCount } : scoped
+    let weights = try trainsAll ? model.expectedTensors().reduce(0) { $0 + $1.elementCount } : memory.scopedCount
     let moved = Double(order.stepCount) * Double(weights) * (trainsAll ? 28 : 8)
     seconds = rate.map { rate in
-      operations / (rate.productOperationsPerSecond * ComputeRate.stepEfficiency)
+      spent / (rate.productOperationsPerSecond * ComputeRate.stepEfficiency)
         + (rate.bytesPerSecond.map { moved / $0 } ?? 0)
     }
   }

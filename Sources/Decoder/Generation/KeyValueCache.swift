@@ -1,5 +1,5 @@
 internal import Checkpoints
-package import Torch
+internal import Torch
 
 /// Keys and values of every layer for S sequences of at most T tokens: two tensors `[S, T, K, E]` a layer.
 package final class KeyValueCache {

@@ -1,4 +1,4 @@
-package import Torch
+internal import Torch
 
 /// Final norm, output matrix and cross entropy, computed only for the rows that predict a label.
 ///

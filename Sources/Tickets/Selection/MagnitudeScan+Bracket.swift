@@ -75,6 +75,7 @@ extension MagnitudeScan {
         isFinite.store(false, ordering: .relaxed)
       }
       var result = Found()
+      result.candidates.reserveCapacity(count / 64)
       MagnitudeKernels.classify(
         base: base, tuned: tuned, count: count, excluded: excluded, lower: bracket.lowerBound << 16,
         upper: (bracket.upperBound + 1) << 16, words: words
