@@ -11,7 +11,7 @@ from processes import lota, peer
 def run(context):
     data, calibration = context.path("calibration.jsonl"), context.path("calibration")
     rows.problems(data, context.model, 4, context.source)
-    lota("calibrate", "--model", context.model, "--data", data, "--steps", 2, "--batch-size", 2, "--out", calibration)
+    lota("calibrate", "--model", context.model, "--data", data, "--steps", 16, "--batch-size", 2, "--out", calibration)
     tuned = context.path("calibration/model")
     ours, theirs = [], []
     for turn in range(context.repeat + 1):
