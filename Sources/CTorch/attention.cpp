@@ -102,11 +102,6 @@ void require_offsets(const int32_t *offsets, int32_t sequences, int64_t tokens) 
 
 at::Tensor optional(ct_tensor tensor) { return tensor == nullptr ? at::Tensor() : tensor->value; }
 
-/// Whether the float32 CPU kernels can read and write this matrix.
-bool is_plain(const at::Tensor &matrix) {
-  return matrix.device().is_cpu() && matrix.scalar_type() == at::kFloat && matrix.stride(1) == 1;
-}
-
 void require_shape(const at::Tensor &matrix, int64_t rows, int64_t columns) {
   if (matrix.dim() != 2 || matrix.size(0) != rows || matrix.size(1) != columns) throw std::invalid_argument("the shapes do not fit");
 }
@@ -133,7 +128,7 @@ ct_status ct_attention(ct_tensor qkv, const int32_t *offsets, int32_t sequences,
       varlen_attention({rows, H, K, n.E, offsets, sequences, optional(device_offsets), window}, get(out), get(logsumexp));
       return;
     }
-    if (is_plain(rows) && is_plain(get(out)) && is_plain(get(logsumexp))) {
+    if (is_float_matrix(rows) && is_float_matrix(get(out)) && is_float_matrix(get(logsumexp))) {
       kernels::attention(plain(rows, offsets, sequences, window, n), get(out).data_ptr<float>(), get(out).stride(0),
                          get(logsumexp).data_ptr<float>(), get(logsumexp).stride(0));
       return;
@@ -163,7 +158,7 @@ ct_status ct_attention_backward(ct_tensor dout, ct_tensor qkv, ct_tensor out, ct
                                 get(logsumexp), get(dqkv));
       return;
     }
-    if (is_plain(rows) && is_plain(get(dout)) && is_plain(get(out)) && is_plain(get(logsumexp)) && is_plain(get(dqkv))) {
+    if (is_float_matrix(rows) && is_float_matrix(get(dout)) && is_float_matrix(get(out)) && is_float_matrix(get(logsumexp)) && is_float_matrix(get(dqkv))) {
       kernels::attention_backward(plain(rows, offsets, sequences, window, n), get(dout).data_ptr<float>(), get(dout).stride(0),
                                   get(out).data_ptr<float>(), get(out).stride(0), get(logsumexp).data_ptr<float>(),
                                   get(logsumexp).stride(0), get(dqkv).data_ptr<float>(), get(dqkv).stride(0));

@@ -213,21 +213,13 @@ void backward_default(const Task &t, const BackwardInput &b) { backward_task<4, 
 using Forward = void (*)(const Task &, const ForwardOutput &);
 using Backward = void (*)(const Task &, const BackwardInput &);
 
-Forward choose_forward() {
 #if defined(LOTA_HAS_X86_SETS)
-  if (has_avx512()) return forward_avx512;
-  if (has_avx2()) return forward_avx2;
+const Forward forward = for_this_processor<Forward>(forward_avx512, forward_avx2, forward_default);
+const Backward backward = for_this_processor<Backward>(backward_avx512, backward_avx2, backward_default);
+#else
+const Forward forward = forward_default;
+const Backward backward = backward_default;
 #endif
-  return forward_default;
-}
-
-Backward choose_backward() {
-#if defined(LOTA_HAS_X86_SETS)
-  if (has_avx512()) return backward_avx512;
-  if (has_avx2()) return backward_avx2;
-#endif
-  return backward_default;
-}
 
 /// Longest first, handed out one by one: lengths differ, and so do the tasks.
 template <class Body>
@@ -250,14 +242,12 @@ void for_each_task(const Attention &a, Body &&body) {
 }  // namespace
 
 void attention(const Attention &a, float *out, int64_t out_stride, float *logsumexp, int64_t logsumexp_stride) {
-  static const Forward forward = choose_forward();
   const ForwardOutput to{out, out_stride, logsumexp, logsumexp_stride};
   for_each_task(a, [&](const Task &task) { forward(task, to); });
 }
 
 void attention_backward(const Attention &a, const float *dout, int64_t dout_stride, const float *out, int64_t out_stride,
                         const float *logsumexp, int64_t logsumexp_stride, float *dqkv, int64_t dqkv_stride) {
-  static const Backward backward = choose_backward();
   const BackwardInput input{dout, dout_stride, out, out_stride, logsumexp, logsumexp_stride, dqkv, dqkv_stride};
   for_each_task(a, [&](const Task &task) { backward(task, input); });
 }

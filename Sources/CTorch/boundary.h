@@ -51,6 +51,11 @@ inline at::IntArrayRef shape_ref(const int64_t *shape, int32_t rank) {
   return {shape, static_cast<size_t>(rank)};
 }
 
+/// Whether the float32 CPU kernels can read and write this matrix row by row; its rows may lie apart.
+inline bool is_float_matrix(const at::Tensor &matrix) {
+  return matrix.device().is_cpu() && matrix.scalar_type() == at::kFloat && matrix.dim() == 2 && matrix.stride(1) == 1;
+}
+
 /// True when the float32 kernels of kernels.cpp may read and write `tensor` directly.
 inline bool is_fast(const at::Tensor &tensor) {
   return tensor.device().is_cpu() && tensor.scalar_type() == at::kFloat && tensor.is_contiguous();

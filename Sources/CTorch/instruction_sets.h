@@ -8,8 +8,12 @@
 
 namespace lota::kernels {
 
-inline bool has_avx512() { return __builtin_cpu_supports("x86-64-v4"); }
-inline bool has_avx2() { return __builtin_cpu_supports("x86-64-v3"); }
+/// Of one function's three builds, the one for this processor.
+template <class Function>
+Function for_this_processor(Function avx512, Function avx2, Function fallback) {
+  if (__builtin_cpu_supports("x86-64-v4")) return avx512;
+  return __builtin_cpu_supports("x86-64-v3") ? avx2 : fallback;
+}
 
 }  // namespace lota::kernels
 #endif

@@ -131,13 +131,11 @@ void rows_default(const SampledProduct &p, const Range &r, bool accumulate, floa
 
 using Rows = void (*)(const SampledProduct &, const Range &, bool, float *);
 
-Rows choose_rows() {
 #if defined(LOTA_HAS_X86_SETS)
-  if (has_avx512()) return rows_avx512;
-  if (has_avx2()) return rows_avx2;
+const Rows sums_of_rows = for_this_processor<Rows>(rows_avx512, rows_avx2, rows_default);
+#else
+const Rows sums_of_rows = rows_default;
 #endif
-  return rows_default;
-}
 
 /// What the rows before `row` cost, in entries.
 int64_t cost_before(const SampledProduct &p, int64_t row) { return p.row_start[row] + row * row_cost; }
@@ -171,11 +169,10 @@ void turned_inputs(const float *x, int64_t stride, int64_t rows, int64_t width, 
 }
 
 void sampled_product(const SampledProduct &p, bool accumulate, float *out) {
-  static const Rows chosen = choose_rows();
   const int64_t cost = cost_before(p, p.outputs);
   parallel_for(cost, 1024, [&](int64_t begin, int64_t end) {
     const Range range{row_at(p, begin), row_at(p, end)};
-    if (range.first_row < range.last_row) chosen(p, range, accumulate, out);
+    if (range.first_row < range.last_row) sums_of_rows(p, range, accumulate, out);
   });
 }
 

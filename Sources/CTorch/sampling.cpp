@@ -10,10 +10,6 @@ void require(bool condition, const char *message) {
   if (!condition) throw std::invalid_argument(message);
 }
 
-bool is_float_matrix(const at::Tensor &x) {
-  return x.device().is_cpu() && x.scalar_type() == at::kFloat && x.dim() == 2 && x.stride(1) == 1;
-}
-
 bool is_index(const at::Tensor &x) {
   return x.device().is_cpu() && x.scalar_type() == at::kInt && x.dim() == 1 && x.is_contiguous();
 }
