@@ -88,13 +88,13 @@ LOTA_MULTIVERSION void swiglu_row(const float *g, const float *u, float *h, int6
   for (int64_t i = 0; i < width; ++i) h[i] = g[i] / (1.0f + exp_f32(-g[i])) * u[i];
 }
 
-// s = sigmoid(g):  h = g s u,  du = dh g s,  dg = dh u s (1 + g (1 - s)).
-LOTA_MULTIVERSION void swiglu_backward_row(float *g, float *u, const float *dh, float *h, int64_t width) {
+// s = sigmoid(g):  h = g s u,  du = dh g s,  dg = dh u s (1 + g (1 - s)).  h takes the place of dh.
+LOTA_MULTIVERSION void swiglu_backward_row(float *g, float *u, float *h, int64_t width) {
   for (int64_t i = 0; i < width; ++i) {
-    const float s = 1.0f / (1.0f + exp_f32(-g[i])), silu = g[i] * s;
+    const float s = 1.0f / (1.0f + exp_f32(-g[i])), silu = g[i] * s, dh = h[i];
     h[i] = silu * u[i];
-    g[i] = dh[i] * u[i] * (s * (1.0f + g[i] * (1.0f - s)));
-    u[i] = dh[i] * silu;
+    g[i] = dh * u[i] * (s * (1.0f + g[i] * (1.0f - s)));
+    u[i] = dh * silu;
   }
 }
 
@@ -209,10 +209,10 @@ void swiglu(const float *gu, float *h, int64_t rows, int64_t width) {
   });
 }
 
-void swiglu_backward(float *gu, const float *dh, float *h, int64_t rows, int64_t width) {
+void swiglu_backward(float *gu, float *dh_to_h, int64_t rows, int64_t width) {
   parallel_for(rows, row_grain, [=](int64_t begin, int64_t end) {
     for (int64_t n = begin; n < end; ++n)
-      swiglu_backward_row(gu + n * 2 * width, gu + n * 2 * width + width, dh + n * width, h + n * width, width);
+      swiglu_backward_row(gu + n * 2 * width, gu + n * 2 * width + width, dh_to_h + n * width, width);
   });
 }
 

@@ -17,7 +17,7 @@ void rms_norm_weight_backward(const float *dy, const float *x, const float *rstd
 void rotary(float *x, int64_t row_stride, int64_t heads, int64_t head_size, const float *cosine, const float *sine,
             const int64_t *positions, int64_t rows, bool inverse);
 void swiglu(const float *gu, float *h, int64_t rows, int64_t width);
-void swiglu_backward(float *gu, const float *dh, float *h, int64_t rows, int64_t width);
+void swiglu_backward(float *gu, float *dh_to_h, int64_t rows, int64_t width);
 void cross_entropy(float *logits, const int64_t *targets, bool gradient, float scale, float *losses, int64_t rows, int64_t width);
 
 struct Decode {

@@ -69,11 +69,11 @@ void generic_rotary(const at::Tensor &halves, const at::Tensor &cosines, const a
 }
 
 /// Every operation rounds to the tensors' own type, as in PyTorch's graph of the same layer.
-void generic_swiglu_backward(at::Tensor gate, at::Tensor up, const at::Tensor &gradient, at::Tensor result) {
+void generic_swiglu_backward(at::Tensor gate, at::Tensor up, at::Tensor gradient_to_hidden) {
   const at::Tensor activated = at::silu(gate);
-  const at::Tensor gate_gradient = at::silu_backward(gradient * up, gate);
-  at::mul_out(result, activated, up);
-  at::mul_out(up, activated, gradient);
+  const at::Tensor gate_gradient = at::silu_backward(gradient_to_hidden * up, gate), up_gradient = activated * gradient_to_hidden;
+  at::mul_out(gradient_to_hidden, activated, up);
+  up.copy_(up_gradient);
   gate.copy_(gate_gradient);
 }
 
@@ -162,21 +162,19 @@ ct_status ct_swiglu(ct_tensor gu, ct_tensor h) noexcept {
   });
 }
 
-ct_status ct_swiglu_backward(ct_tensor gu, ct_tensor dh, ct_tensor h) noexcept {
+ct_status ct_swiglu_backward(ct_tensor gu, ct_tensor dh_to_h) noexcept {
   return boundary("SwiGLU backward", [&] {
-    at::Tensor &both = get(gu), &result = get(h);
-    const at::Tensor &gradient = get(dh);
-    require_matrix(gradient, result, "the gradient and the result differ in shape or type");
+    at::Tensor &both = get(gu), &result = get(dh_to_h);
+    require(result.scalar_type() == both.scalar_type(), "the gradient and the gates differ in type");
     require(both.dim() == 2 && both.size(0) == result.size(0) && both.size(1) == 2 * result.size(1), "the shapes do not fit");
     const int64_t width = result.size(1);
-    if (is_fast(both) && is_fast(result) && is_fast(gradient)) {
-      kernels::swiglu_backward(both.data_ptr<float>(), gradient.data_ptr<float>(), result.data_ptr<float>(), result.size(0), width);
+    if (is_fast(both) && is_fast(result)) {
+      kernels::swiglu_backward(both.data_ptr<float>(), result.data_ptr<float>(), result.size(0), width);
       return;
     }
     for_row_parts(both.size(0), width, [&](int64_t start, int64_t count) {
       const at::Tensor part = both.narrow(0, start, count);
-      generic_swiglu_backward(part.narrow(1, 0, width), part.narrow(1, width, width), gradient.narrow(0, start, count),
-                              result.narrow(0, start, count));
+      generic_swiglu_backward(part.narrow(1, 0, width), part.narrow(1, width, width), result.narrow(0, start, count));
     });
   });
 }

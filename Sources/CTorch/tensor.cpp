@@ -1,3 +1,8 @@
+#if defined(__linux__)
+#include <sys/mman.h>
+#include <unistd.h>
+#endif
+
 #include "boundary.h"
 
 namespace lota {
@@ -18,6 +23,26 @@ at::ScalarType scalar_type(ct_dtype dtype) {
   throw std::invalid_argument("unknown element type");
 }
 
+namespace {
+
+constexpr size_t large_block = size_t{1} << 20;
+
+/// Asks Linux for pages of 2 MiB where a large block lies: products walk along rows that are pages apart. Blocks of the heap
+/// follow each other, so whole pages around the ends belong to it as well. Without effect where the system has none.
+at::Tensor with_large_pages(at::Tensor tensor) {
+#if defined(__linux__) && defined(MADV_HUGEPAGE)
+  if (tensor.device().is_cpu() && tensor.nbytes() >= large_block) {
+    static const uintptr_t page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+    const uintptr_t first = reinterpret_cast<uintptr_t>(tensor.data_ptr()) / page * page;
+    const uintptr_t last = (reinterpret_cast<uintptr_t>(tensor.data_ptr()) + tensor.nbytes() + page - 1) / page * page;
+    (void)madvise(reinterpret_cast<void *>(first), last - first, MADV_HUGEPAGE);
+  }
+#endif
+  return tensor;
+}
+
+}  // namespace
+
 }  // namespace lota
 
 using namespace lota;
@@ -28,13 +53,14 @@ void ct_release(ct_tensor tensor) noexcept { delete tensor; }
 
 ct_status ct_empty(const int64_t *shape, int32_t rank, ct_dtype dtype, ct_device where, ct_tensor *out) noexcept {
   return boundary("empty", [&] {
-    *out = wrap(at::empty(shape_ref(shape, rank), at::TensorOptions().dtype(scalar_type(dtype)).device(device(where))));
+    *out = wrap(with_large_pages(at::empty(shape_ref(shape, rank), at::TensorOptions().dtype(scalar_type(dtype)).device(device(where)))));
   });
 }
 
 ct_status ct_full(const int64_t *shape, int32_t rank, double value, ct_dtype dtype, ct_device where, ct_tensor *out) noexcept {
   return boundary("full", [&] {
-    *out = wrap(at::full(shape_ref(shape, rank), value, at::TensorOptions().dtype(scalar_type(dtype)).device(device(where))));
+    const auto options = at::TensorOptions().dtype(scalar_type(dtype)).device(device(where));
+    *out = wrap(with_large_pages(at::empty(shape_ref(shape, rank), options)).fill_(value));
   });
 }
 

@@ -9,14 +9,17 @@ public protocol GradientSink: AnyObject {
   func needsGradient(of parameter: Parameter) -> Bool
   /// `gradient` has the parameter's shape.
   func consume(_ gradient: Tensor, of parameter: Parameter) throws
-  /// Of a matrix whose gradient is needed: the entries that are to be computed alone; nil: the whole gradient.
-  func entries(of parameter: Parameter) -> GradientEntries?
+  /// Of a matrix whose gradient is needed: whether a few entries are to be computed alone, instead of the whole gradient.
+  func wantsEntries(of parameter: Parameter) -> Bool
+  /// Those entries, where ``wantsEntries(of:)`` says so.
+  func entries(of parameter: Parameter) throws -> GradientEntries?
   /// The entries that were asked for are in their place. Called instead of ``consume(_:of:)``.
   func consumeEntries(of parameter: Parameter) throws
 }
 
 extension GradientSink {
-  public func entries(of parameter: Parameter) -> GradientEntries? { nil }
+  public func wantsEntries(of parameter: Parameter) -> Bool { false }
+  public func entries(of parameter: Parameter) throws -> GradientEntries? { nil }
   public func consumeEntries(of parameter: Parameter) throws {}
 }
 
@@ -44,6 +47,6 @@ package enum GradientDemand: Equatable {
   case none, entries, whole
 
   package init(_ sink: any GradientSink, _ parameter: Parameter) {
-    self = !sink.needsGradient(of: parameter) ? .none : sink.entries(of: parameter) == nil ? .whole : .entries
+    self = !sink.needsGradient(of: parameter) ? .none : sink.wantsEntries(of: parameter) ? .entries : .whole
   }
 }

@@ -22,21 +22,23 @@ extension LanguageModel {
     sink: any GradientSink
   ) throws -> Tensor {
     let (hidden, records) = try hiddenStates(sequences, keeping: activations)
-    let gradient = try workspace.buffer(.residualGradient, hidden.shape)
     let headGradient = try zeroedGradient(of: head.weightVD, sink)
     let losses = try head.lossesAndBackward(
-      hidden, labels: labels, scale: scale, into: gradient, weightGradient: headGradient, sink: sink,
-      workspace: workspace)
+      hidden, labels: labels, scale: scale, weightGradient: headGradient, sink: sink, workspace: workspace)
+    let gradient = hidden
     let isTied = head.weightVD === embeddingVD
     if let headGradient, !isTied { try sink.consume(headGradient, of: head.weightVD) }
-    for (block, record) in zip(blocks, records).reversed() {
+    let trainsEmbedding = sink.needsGradient(of: embeddingVD)
+    for (layer, (block, record)) in zip(blocks, records).enumerated().reversed() {
       // A sink may already have updated the layers above, but not this one.
       let saved =
         switch record {
         case .activations(let saved): saved
         case .input(let xND): try block.activations(xND, sequences: sequences, layer: 0, workspace: workspace)
         }
-      try block.backward(gradient, saved: saved, sequences: sequences, sink: sink, workspace: workspace)
+      try block.backward(
+        gradient, saved: saved, sequences: sequences, needsInput: layer > 0 || trainsEmbedding, sink: sink,
+        workspace: workspace)
     }
     if let embeddingGradient = isTied ? headGradient : try zeroedGradient(of: embeddingVD, sink) {
       try embeddingGradient.accumulateRows(gradient, at: sequences.tokens)

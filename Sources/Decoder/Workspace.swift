@@ -3,15 +3,28 @@ package import Torch
 /// Buffers that live from step to step, so that a step allocates nothing once the largest batch was seen or reserved.
 ///
 /// Each slot holds one flat buffer that grows when needed; what a slot returns is a view of its beginning, contiguous and
-/// uninitialised, valid until the same slot is asked for again. ``WorkspaceLayout`` lists what training needs.
+/// uninitialised, valid until the same slot is asked for again, or another whose role shares its buffer.
+/// ``WorkspaceLayout`` lists what training needs.
 package final class Workspace {
   /// What a buffer is for. Slots kept for backward exist once a layer.
   package enum Role: Hashable {
-    case residual, middle, queryKeyValue, attended, logSumExp, gateUp  // kept for backward
-    case normalized, rstd, hidden, hiddenGradient, queryKeyValueGradient, attendedGradient, inputGradient,
-      weightGradient, turnedInput
-    case labelHidden, labelNormalized, labelRstd, logits, losses, labelGradient, residualGradient, embeddingGradient
-    case vectorGradient
+    /// Kept for backward. The last layer's output gives way to its gradient, which then runs down the residual stream.
+    case residual, middle, queryKeyValue, attended, logSumExp, gateUp
+    /// In use between two products at most.
+    case normalized, rstd, hidden, inputGradient, scratch, vectorGradient
+    case labelRstd, losses, embeddingGradient
+    /// These share buffers of the above.
+    case queryKeyValueGradient, labelStates, attendedGradient, logits, weightGradient, turnedInput
+
+    /// The role whose buffer serves this one too: the two are never in use at the same time.
+    package var home: Role {
+      switch self {
+      case .queryKeyValueGradient, .labelStates: .hidden
+      case .attendedGradient: .inputGradient
+      case .logits, .weightGradient, .turnedInput: .scratch
+      default: self
+      }
+    }
   }
 
   package struct Slot: Hashable {
@@ -34,7 +47,7 @@ package final class Workspace {
   static func statisticsType(for dtype: DType) -> DType { dtype == .float64 ? .float64 : .float32 }
 
   package func buffer(_ role: Role, layer: Int = 0, _ shape: [Int], _ dtype: DType? = nil) throws -> Tensor {
-    let slot = Slot(role: role, layer: layer)
+    let slot = Slot(role: role.home, layer: layer)
     let count = shape.reduce(1, *)
     let wanted = dtype ?? self.dtype
     if let held = buffers[slot], held.elementCount >= count, held.dtype == wanted {
@@ -60,7 +73,7 @@ package final class Workspace {
   /// Bytes of all buffers held.
   package var byteCount: Int { buffers.values.reduce(0) { $0 + $1.byteCount } }
 
-  /// Bytes by role, to compare with a layout.
+  /// Bytes by role, of shared buffers under ``Role/home``, to compare with a layout.
   package var byteCounts: [Role: Int] {
     Dictionary(buffers.map { ($0.key.role, $0.value.byteCount) }, uniquingKeysWith: +)
   }

@@ -16,7 +16,7 @@ package struct WorkspaceLayout: Equatable {
 
   package var byteCount: Int { buffers.values.reduce(0) { $0 + $1.count * $1.dtype.byteCount } }
 
-  /// Bytes by role.
+  /// Bytes by role, of shared buffers under ``Workspace/Role/home``.
   package var byteCounts: [Workspace.Role: Int] {
     Dictionary(
       buffers.map { ($0.key.role, $0.value.count * $0.value.dtype.byteCount) }, uniquingKeysWith: +)
@@ -39,8 +39,9 @@ package struct WorkspaceLayout: Equatable {
 
   private mutating func add(_ role: Workspace.Role, layer: Int = 0, _ count: Int, isStatistic: Bool = false) {
     guard count > 0 else { return }
-    buffers[Workspace.Slot(role: role, layer: layer)] = Buffer(
-      count: count, dtype: isStatistic ? Workspace.statisticsType(for: dtype) : dtype)
+    let slot = Workspace.Slot(role: role.home, layer: layer)
+    buffers[slot] = Buffer(
+      count: max(count, buffers[slot]?.count ?? 0), dtype: isStatistic ? Workspace.statisticsType(for: dtype) : dtype)
   }
 
   private mutating func addForward(_ c: ModelConfiguration, tokens: Int, activations: ActivationPolicy) {
@@ -58,15 +59,13 @@ package struct WorkspaceLayout: Equatable {
   }
 
   private mutating func addBackward(_ c: ModelConfiguration, tokens: Int, labels: Int) {
-    add(.residualGradient, tokens * c.hiddenSize)
     add(.inputGradient, max(tokens, labels) * c.hiddenSize)
-    add(.hiddenGradient, tokens * c.intermediateSize)
     add(.attendedGradient, tokens * c.queryWidth)
     add(.queryKeyValueGradient, tokens * c.queryKeyValueWidth)
   }
 
   private mutating func addHead(_ c: ModelConfiguration, labels: Int) {
-    for role in [Workspace.Role.labelHidden, .labelNormalized, .labelGradient] { add(role, labels * c.hiddenSize) }
+    add(.labelStates, LanguageModelHead.stateCount * labels * c.hiddenSize)
     for role in [Workspace.Role.labelRstd, .losses] { add(role, labels, isStatistic: true) }
     add(.logits, min(labels, LanguageModelHead.chunkRows) * c.vocabularySize)
   }

@@ -31,9 +31,9 @@ public enum Kernels {
   /// `h = silu(gu[:, :F]) * gu[:, F:]`.
   public static func swiGLU(_ gu: Tensor, into h: Tensor) throws { try check(ct_swiglu(gu.handle, h.handle), gu, h) }
 
-  /// Recomputes `h` and replaces `gu` by its gradient.
-  public static func swiGLUBackward(_ gu: Tensor, gradient dh: Tensor, output h: Tensor) throws {
-    try check(ct_swiglu_backward(gu.handle, dh.handle, h.handle), gu, dh, h)
+  /// Replaces `gu` by its gradient, and the gradient of `h` by `h`, computed again.
+  public static func swiGLUBackward(_ gu: Tensor, gradientToOutput h: Tensor) throws {
+    try check(ct_swiglu_backward(gu.handle, h.handle), gu, h)
   }
 
   /// `losses[i] = -log softmax(logits[i])[targets[i]]`; with `gradientScale`, logits become `scale * (softmax - onehot)`.

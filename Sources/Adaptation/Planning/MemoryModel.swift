@@ -84,8 +84,10 @@ package struct MemoryModel {
     let kept = try ticketCount
     let sampled = Set(tensors.filter(isSampled).map(\.name))
     let rows = tensors.reduce(0) { $0 + (sampled.contains($1.name) ? ($1.shape.first ?? 0) + 1 : 0) }
+    let largest = tensors.reduce(0) { max($0, entryCount($1)) }
     let state = TicketSink.stateByteCount(
-      entries: kept, sampledRows: rows, dtype: dtype, optimizer: run.training.optimizer)
+      entries: kept, mostInAMatrix: largest, sampledRows: rows, dtype: dtype, optimizer: run.training.optimizer,
+      keepsGradients: TicketSink.keepsGradients(microBatches: pass.passes, clipping: run.training.clipping))
     return MemoryPlan.Phase(
       "adaptation",
       resident + [part("mask", maskBytes), part("ticket: indices, gradients, moments", state)]
@@ -97,11 +99,14 @@ package struct MemoryModel {
     tensors.allSatisfy { TicketScope.Weight(name: $0.name) == nil || isSampled($0) }
   }
 
-  /// As if the ticket were spread evenly.
   private func isSampled(_ tensor: TensorDescription) -> Bool {
-    guard TicketScope.Weight(name: tensor.name) != nil else { return false }
-    let entries = Int((1 - run.sparsity) * Double(tensor.elementCount))
-    return run.training.ticketGradient.samples(entries: entries, of: tensor.shape, dtype, on: device)
+    TicketScope.Weight(name: tensor.name) != nil
+      && run.training.ticketGradient.samples(entries: entryCount(tensor), of: tensor.shape, dtype, on: device)
+  }
+
+  /// Weights of a matrix in the ticket, as if that were spread evenly.
+  private func entryCount(_ tensor: TensorDescription) -> Int {
+    TicketScope.Weight(name: tensor.name) == nil ? 0 : Int((1 - run.sparsity) * Double(tensor.elementCount))
   }
 
   // MARK: - Parts
@@ -123,14 +128,13 @@ package struct MemoryModel {
     let bytes = layout.byteCounts
     func sum(_ roles: [Workspace.Role]) -> Int { roles.reduce(0) { $0 + (bytes[$1] ?? 0) } }
     let kept = sum([.residual, .middle, .queryKeyValue, .attended, .logSumExp, .gateUp])
-    let head = sum([.logits, .labelHidden, .labelNormalized, .labelGradient, .labelRstd, .losses])
-    let gradients = sum([.weightGradient, .vectorGradient])
+    let scratch = sum([.scratch])
     let embedding = sum([.embeddingGradient])
     return [
-      part("activations kept for backward", kept), part("head", head), part("gradient of one matrix", gradients),
+      part("activations kept for backward", kept), part("logits of some labels, or gradient of one matrix", scratch),
       part("gradient of the embedding", embedding),
       part("compiled products", onHost(min(pass.shapes, Self.compiledShapes) * Self.compiledBytesAShape)),
-      part("passing buffers", layout.byteCount - kept - head - gradients - embedding),
+      part("passing buffers", layout.byteCount - kept - scratch - embedding),
     ]
   }
 

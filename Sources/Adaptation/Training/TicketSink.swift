@@ -5,15 +5,19 @@ package import Torch
 /// Trains a ticket's weights and nothing else: sparse adaptation (paper, section 3).
 ///
 /// Of each matrix's gradient only the ticket's entries are computed, or gathered, then clipped and applied; every other weight
-/// stays bit for bit what it was. State a trained weight: index (int32), gradient (float32), the optimizer's moments; and, when the
-/// model computes in half precision, a float32 master value, so that small updates are not lost.
+/// stays bit for bit what it was. State a trained weight: index (int32), the optimizer's moments; gradient (float32), where it has
+/// to outlast its matrix's backward pass; and, when the model computes in half precision, a float32 master value, so that small
+/// updates are not lost.
 package final class TicketSink: TrainingSink {
   private final class Entry {
     let parameter: Parameter
     let index: Tensor
     /// Master values of a half-precision matrix.
     let masters: Tensor?
-    let gradient: Tensor
+    /// float32 (float64 for float64 weights).
+    let wide: DType
+    /// Its own gradient, once one has to be kept.
+    private(set) var kept: Tensor?
     /// Where each row's entries begin, when they are computed alone.
     let rowStart: Tensor?
     var state: OptimizerState
@@ -21,9 +25,8 @@ package final class TicketSink: TrainingSink {
     init(_ parameter: Parameter, indices: [Int32], samples: Bool, optimizer: OptimizerSettings) throws {
       self.parameter = parameter
       let device = parameter.value.device
-      let wide: DType = parameter.value.dtype == .float64 ? .float64 : .float32
+      wide = parameter.value.dtype == .float64 ? .float64 : .float32
       index = try Tensor.from(indices, on: device)
-      gradient = try Tensor.empty([indices.count], wide, on: device)
       rowStart = samples ? try Tensor.from(Self.rowStart(indices, shape: parameter.shape), on: device) : nil
       state = OptimizerState(optimizer)
       masters = parameter.value.dtype == wide ? nil : try Self.values(of: parameter, at: index, wide)
@@ -35,15 +38,22 @@ package final class TicketSink: TrainingSink {
       return values
     }
 
+    func keptGradient() throws -> Tensor {
+      if let kept { return kept }
+      let fresh = try Tensor.empty(index.shape, wide, on: index.device)
+      kept = fresh
+      return fresh
+    }
+
     /// A refused update writes back the values that stand there.
-    func apply(_ factor: GradientFactor, rate: Double) throws {
-      let values = try masters ?? Self.values(of: parameter, at: index, gradient.dtype)
+    func apply(_ gradient: Tensor, _ factor: GradientFactor, rate: Double) throws {
+      let values = try masters ?? Self.values(of: parameter, at: index, wide)
       try state.update(values, gradient: gradient, factor: factor, rate: rate)
       try parameter.value.scatter(values, at: index)
     }
 
     var byteCount: Int {
-      index.byteCount + gradient.byteCount + state.byteCount + (masters?.byteCount ?? 0) + (rowStart?.byteCount ?? 0)
+      [index, kept, masters, rowStart].reduce(state.byteCount) { $0 + ($1?.byteCount ?? 0) }
     }
 
     /// - Parameter indices: ascending.
@@ -61,6 +71,8 @@ package final class TicketSink: TrainingSink {
 
   private let options: TrainingOptions
   private var entries: [String: Entry] = [:]
+  /// The gradient of one matrix after the other, when each is applied at once.
+  private var passing: Tensor?
   private var statistics: any StepStatistics = HostStatistics()
   private var rate = 0.0
   private var microBatches = 1
@@ -97,14 +109,34 @@ package final class TicketSink: TrainingSink {
 
   package func consume(_ gradient: Tensor, of parameter: Parameter) throws {
     guard let entry = entries[parameter.name] else { return }
-    try entry.gradient.gather(from: gradient, at: entry.index, accumulating: microBatch > 0)
+    let place = try self.gradient(of: entry)
+    try place.gather(from: gradient, at: entry.index, accumulating: microBatch > 0)
     try finish(entry)
   }
 
-  package func entries(of parameter: Parameter) -> GradientEntries? {
+  package func wantsEntries(of parameter: Parameter) -> Bool { entries[parameter.name]?.rowStart != nil }
+
+  package func entries(of parameter: Parameter) throws -> GradientEntries? {
     guard let entry = entries[parameter.name], let rowStart = entry.rowStart else { return nil }
     return GradientEntries(
-      index: entry.index, rowStart: rowStart, gradient: entry.gradient, accumulates: microBatch > 0)
+      index: entry.index, rowStart: rowStart, gradient: try gradient(of: entry), accumulates: microBatch > 0)
+  }
+
+  /// Whether gradients must be kept until all of a step are there.
+  package static func keepsGradients(microBatches: Int, clipping: Clipping) -> Bool {
+    microBatches > 1 || clipping == .global
+  }
+
+  private func gradient(of entry: Entry) throws -> Tensor {
+    if entry.kept != nil || Self.keepsGradients(microBatches: microBatches, clipping: options.clipping) {
+      return try entry.keptGradient()
+    }
+    let count = entry.index.elementCount
+    if let passing { return try passing.rows(0..<count) }
+    let most = entries.values.reduce(count) { max($0, $1.index.elementCount) }
+    let fresh = try Tensor.empty([most], entry.wide, on: entry.index.device)
+    passing = fresh
+    return try fresh.rows(0..<count)
   }
 
   package func consumeEntries(of parameter: Parameter) throws {
@@ -114,31 +146,35 @@ package final class TicketSink: TrainingSink {
   /// Updates the weights once the last micro-batch's gradient is there.
   private func finish(_ entry: Entry) throws {
     guard microBatch == microBatches - 1 else { return }
+    let gradient = try gradient(of: entry)
     switch options.clipping {
     case .perTensor:
       let factor = try statistics.factor(
-        of: entry.gradient, named: entry.parameter.name, maximumNorm: options.maximumGradientNorm)
-      try entry.apply(factor, rate: rate)
+        of: gradient, named: entry.parameter.name, maximumNorm: options.maximumGradientNorm)
+      try entry.apply(gradient, factor, rate: rate)
     case .global:
-      try statistics.count(entry.gradient, named: entry.parameter.name)
+      try statistics.count(gradient, named: entry.parameter.name)
     }
   }
 
   package func endStep() throws {
     guard options.clipping == .global else { return }
     let factor = try statistics.factorOfAll(maximumNorm: options.maximumGradientNorm)
-    for entry in entries.values { try entry.apply(factor, rate: rate) }
+    for entry in entries.values { try entry.apply(try gradient(of: entry), factor, rate: rate) }
   }
 
-  package var stateByteCount: Int { entries.values.reduce(0) { $0 + $1.byteCount } }
+  package var stateByteCount: Int { entries.values.reduce(passing?.byteCount ?? 0) { $0 + $1.byteCount } }
 
-  /// Bytes that it comes to hold for a ticket of `entries` weights of a type: index, gradient, moments and master values; and
-  /// one more number for each of `sampledRows`.
-  package static func stateByteCount(entries: Int, sampledRows: Int, dtype: DType, optimizer: OptimizerSettings) -> Int
-  {
+  /// Bytes that it comes to hold for a ticket of `entries` weights of a type: index, moments, master values, and gradients where
+  /// they are kept, else those of the matrix with most entries; and one more number for each of `sampledRows`.
+  package static func stateByteCount(
+    entries: Int, mostInAMatrix: Int, sampledRows: Int, dtype: DType, optimizer: OptimizerSettings, keepsGradients: Bool
+  ) -> Int {
     let wide: DType = dtype == .float64 ? .float64 : .float32
-    return DType.int32.byteCount * sampledRows + entries
-      * (DType.int32.byteCount + (dtype == wide ? 1 : 2) * wide.byteCount
-        + OptimizerState.byteCountAWeight(optimizer, dtype: dtype))
+    let aWeight =
+      DType.int32.byteCount + (dtype == wide ? 0 : wide.byteCount)
+      + OptimizerState.byteCountAWeight(optimizer, dtype: dtype)
+    return DType.int32.byteCount * sampledRows + aWeight * entries
+      + wide.byteCount * (keepsGradients ? entries : mostInAMatrix)
   }
 }

@@ -166,8 +166,8 @@ ct_status ct_rms_norm_backward(ct_tensor dyND, ct_tensor xND, ct_tensor wD, ct_t
 ct_status ct_rotary(ct_tensor x, int64_t heads, ct_tensor cosine, ct_tensor sine, ct_tensor positions, bool inverse) CT_NOEXCEPT;
 /* h = silu(g) * u, with g = gu[:, :F] and u = gu[:, F:]. */
 ct_status ct_swiglu(ct_tensor gu, ct_tensor h) CT_NOEXCEPT;
-/* Recomputes h into `h` and replaces gu by its gradient, given dh. */
-ct_status ct_swiglu_backward(ct_tensor gu, ct_tensor dh, ct_tensor h) CT_NOEXCEPT;
+/* Given dh, replaces gu by its gradient and dh by h, computed again. */
+ct_status ct_swiglu_backward(ct_tensor gu, ct_tensor dh_to_h) CT_NOEXCEPT;
 /* losses[i] = -log softmax(logits[i])[targets[i]]; with gradient, logits become scale * (softmax - onehot).
  * logits [L, V]; targets int64 [L]; losses float32 (float64 for float64 logits). */
 ct_status ct_cross_entropy(ct_tensor logits, ct_tensor targets, bool gradient, double scale, ct_tensor losses) CT_NOEXCEPT;

@@ -48,9 +48,9 @@ package struct Attention {
     return qkvNQ
   }
 
-  /// `dxND` is overwritten with the gradient of the (normalized) input `xND`.
+  /// `dxND` is overwritten with the gradient of the (normalized) input `xND`; nil: nobody needs it.
   package func backward(
-    _ doutND: Tensor, input xND: Tensor, saved: Saved, sequences: PackedSequences, into dxND: Tensor,
+    _ doutND: Tensor, input xND: Tensor, saved: Saved, sequences: PackedSequences, into dxND: Tensor?,
     sink: any GradientSink, workspace: Workspace
   ) throws {
     let tokens = doutND.shape[0]
@@ -64,7 +64,7 @@ package struct Attention {
       window: window, into: dqkv)
     try rotary.rotate(
       try dqkv.columns(rotatedColumns), heads: heads + keyValueHeads, positions: sequences.positions, inverse: true)
-    try queryKeyValue.inputBackward(dqkv, into: dxND)
+    if let dxND { try queryKeyValue.inputBackward(dqkv, into: dxND) }
     try queryKeyValue.weightBackward(dqkv, input: xND, sink: sink, workspace: workspace)
   }
 }

@@ -31,11 +31,9 @@ package struct FeedForward {
     _ doutND: Tensor, input xND: Tensor, gateUp savedN2F: Tensor, into dxND: Tensor, sink: any GradientSink,
     workspace: Workspace
   ) throws {
-    let shape = [doutND.shape[0], intermediateWidth]
-    let dHidden = try workspace.buffer(.hiddenGradient, shape)
-    let hidden = try workspace.buffer(.hidden, shape)
-    try down.inputBackward(doutND, into: dHidden)
-    try Kernels.swiGLUBackward(savedN2F, gradient: dHidden, output: hidden)
+    let hidden = try workspace.buffer(.hidden, [doutND.shape[0], intermediateWidth])
+    try down.inputBackward(doutND, into: hidden)
+    try Kernels.swiGLUBackward(savedN2F, gradientToOutput: hidden)
     try down.weightBackward(doutND, input: hidden, sink: sink, workspace: workspace)
     try gateUp.inputBackward(savedN2F, into: dxND)
     try gateUp.weightBackward(savedN2F, input: xND, sink: sink, workspace: workspace)

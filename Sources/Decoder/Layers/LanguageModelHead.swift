@@ -5,7 +5,9 @@ internal import Torch
 /// N tokens, L labels, D width, V vocabulary. Logits exist for at most ``chunkRows`` labels at a time, so memory is
 /// `chunkRows * V` elements whatever the batch. Saved for backward: nothing; loss and gradient are one pass.
 package struct LanguageModelHead {
-  package static let chunkRows = 256
+  package static let chunkRows = 128
+  /// Label-sized buffers `[L, D]`: hidden states, the same normalized, and their gradient.
+  package static let stateCount = 3
 
   let norm: RMSNorm
   /// [V, D]; the embedding matrix when tied.
@@ -13,7 +15,7 @@ package struct LanguageModelHead {
 
   /// Logits `[R, V]` of selected hidden states, in a workspace buffer.
   func logits(_ xND: Tensor, rows: Tensor, workspace: Workspace) throws -> Tensor {
-    let normalized = try normalized(xND, rows: rows, workspace: workspace).output
+    let normalized = try states(xND, rows: rows, workspace: workspace).normalized
     let logits = try workspace.buffer(.logits, [rows.shape[0], weightVD.shape[0]])
     try logits.setProduct(normalized, weightVD.value, transposeB: true)
     return logits
@@ -21,7 +23,7 @@ package struct LanguageModelHead {
 
   /// Losses `-log p` of all labels, `[L]`, without gradients.
   func losses(_ xND: Tensor, labels: Labels, workspace: Workspace) throws -> Tensor {
-    let normalized = try normalized(xND, rows: labels.rows, workspace: workspace).output
+    let normalized = try states(xND, rows: labels.rows, workspace: workspace).normalized
     let losses = try workspace.buffer(.losses, [labels.count], workspace.statisticsType)
     try forEachChunk(of: labels.count) { range in
       let logits = try chunkLogits(normalized, range, workspace)
@@ -31,16 +33,14 @@ package struct LanguageModelHead {
     return losses
   }
 
-  /// Losses of all labels; `dxND` becomes the gradient of `scale * sum of losses` with respect to the hidden states.
+  /// Losses of all labels; the hidden states `xND` are replaced by the gradient of `scale * sum of losses` with respect to them.
   ///
   /// `weightGradient`, where given, accumulates the output matrix's gradient; the final norm's goes to the sink.
   func lossesAndBackward(
-    _ xND: Tensor, labels: Labels, scale: Double, into dxND: Tensor, weightGradient: Tensor?, sink: any GradientSink,
-    workspace: Workspace
+    _ xND: Tensor, labels: Labels, scale: Double, weightGradient: Tensor?, sink: any GradientSink, workspace: Workspace
   ) throws -> Tensor {
-    let (input, normalized, rstd) = try normalized(xND, rows: labels.rows, workspace: workspace)
+    let (input, normalized, dNormalized, rstd) = try states(xND, rows: labels.rows, workspace: workspace)
     let losses = try workspace.buffer(.losses, [labels.count], workspace.statisticsType)
-    let dNormalized = try workspace.buffer(.labelGradient, normalized.shape)
     try forEachChunk(of: labels.count) { range in
       let logits = try chunkLogits(normalized, range, workspace)
       try Kernels.crossEntropy(
@@ -51,21 +51,23 @@ package struct LanguageModelHead {
     let dInput = try workspace.buffer(.inputGradient, normalized.shape)
     try dInput.fill(0)
     try norm.backward(dNormalized, input: input, rstd: rstd, accumulating: dInput, sink: sink, workspace: workspace)
-    try dxND.fill(0)
-    try dxND.accumulateRows(dInput, at: labels.rows)
+    try xND.fill(0)
+    try xND.accumulateRows(dInput, at: labels.rows)
     return losses
   }
 
-  private func normalized(
+  /// The label rows of x, the same normalized, and room for their gradient, `[L, D]` each.
+  private func states(
     _ xND: Tensor, rows: Tensor, workspace: Workspace
-  ) throws -> (input: Tensor, output: Tensor, rstd: Tensor) {
-    let shape = [rows.shape[0], xND.shape[1]]
-    let input = try workspace.buffer(.labelHidden, shape)
-    let output = try workspace.buffer(.labelNormalized, shape)
-    let rstd = try workspace.buffer(.labelRstd, [shape[0]], workspace.statisticsType)
+  ) throws -> (input: Tensor, normalized: Tensor, gradient: Tensor, rstd: Tensor) {
+    let count = rows.shape[0]
+    let all = try workspace.buffer(.labelStates, [Self.stateCount * count, xND.shape[1]])
+    let input = try all.rows(0..<count)
+    let normalized = try all.rows(count..<(2 * count))
+    let rstd = try workspace.buffer(.labelRstd, [count], workspace.statisticsType)
     try input.setRows(of: xND, at: rows)
-    try norm.forward(input, into: output, rstd: rstd)
-    return (input, output, rstd)
+    try norm.forward(input, into: normalized, rstd: rstd)
+    return (input, normalized, try all.rows((2 * count)..<(3 * count)), rstd)
   }
 
   private func chunkLogits(_ normalized: Tensor, _ range: Range<Int>, _ workspace: Workspace) throws -> Tensor {

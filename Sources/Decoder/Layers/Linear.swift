@@ -41,9 +41,10 @@ package struct Linear {
   package func inputBackward(_ dyNO: Tensor, into dxNI: Tensor) throws { try dxNI.setProduct(dyNO, weightOI) }
 
   package func weightBackward(_ dyNO: Tensor, input xNI: Tensor, sink: any GradientSink, workspace: Workspace) throws {
-    let sampled = parts.filter { GradientDemand(sink, $0.weight) == .entries }
-    let wanted = parts.filter { GradientDemand(sink, $0.weight) == .whole }
-    try sampledBackward(dyNO, input: xNI, of: sampled, sink: sink, workspace: workspace)
+    let demands = parts.map { GradientDemand(sink, $0.weight) }
+    func asking(_ demand: GradientDemand) -> [Part] { zip(parts, demands).filter { $0.1 == demand }.map(\.0) }
+    try sampledBackward(dyNO, input: xNI, of: asking(.entries), sink: sink, workspace: workspace)
+    let wanted = asking(.whole)
     if wanted.count == parts.count {
       let gradient = try workspace.buffer(.weightGradient, weightOI.shape)
       try gradient.setProduct(dyNO, xNI, transposeA: true)
@@ -73,7 +74,7 @@ package struct Linear {
     let turned = try workspace.buffer(.turnedInput, [Kernels.turnedSize(rows: xNI.shape[0], width: inputs)])
     try Kernels.turnInputs(xNI, into: turned)
     for part in parts {
-      guard let entries = sink.entries(of: part.weight) else { continue }
+      guard let entries = try sink.entries(of: part.weight) else { continue }
       try Kernels.sampledProduct(
         try dyNO.columns(part.rows), turned: turned, inputs: inputs, index: entries.index, rowStart: entries.rowStart,
         accumulating: entries.accumulates, into: entries.gradient)

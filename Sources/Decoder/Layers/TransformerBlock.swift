@@ -54,9 +54,13 @@ package struct TransformerBlock {
   }
 
   /// Turns `dND` from the gradient of the output into that of the input, in place.
+  ///
+  /// - Parameter needsInput: whether anything below trains; if not, `dND` is left unfinished, unless the first norm trains.
   package func backward(
-    _ dND: Tensor, saved: Saved, sequences: PackedSequences, sink: any GradientSink, workspace: Workspace
+    _ dND: Tensor, saved: Saved, sequences: PackedSequences, needsInput: Bool = true, sink: any GradientSink,
+    workspace: Workspace
   ) throws {
+    let needsInput = needsInput || sink.needsGradient(of: attentionNorm.weightD)
     let (normalized, rstd) = try normalizedBuffers(like: dND, workspace)
     let dNormalized = try workspace.buffer(.inputGradient, dND.shape)
 
@@ -68,8 +72,9 @@ package struct TransformerBlock {
 
     try attentionNorm.forward(saved.xND, into: normalized, rstd: rstd)
     try attention.backward(
-      dND, input: normalized, saved: saved.attention, sequences: sequences, into: dNormalized, sink: sink,
-      workspace: workspace)
+      dND, input: normalized, saved: saved.attention, sequences: sequences, into: needsInput ? dNormalized : nil,
+      sink: sink, workspace: workspace)
+    guard needsInput else { return }
     try attentionNorm.backward(
       dNormalized, input: saved.xND, rstd: rstd, accumulating: dND, sink: sink, workspace: workspace)
   }

@@ -17,8 +17,8 @@ import Torch
   ) {
     let width = gu.count / rows / 2
     let both = try tensor(gu, [rows, 2 * width], dtype)
-    let h = try Tensor.full([rows, width], .nan, dtype)
-    try Kernels.swiGLUBackward(both, gradient: try tensor(dh, [rows, width], dtype), output: h)
+    let h = try tensor(dh, [rows, width], dtype)
+    try Kernels.swiGLUBackward(both, gradientToOutput: h)
     return (try both.values(), try h.values())
   }
 
