@@ -8,6 +8,7 @@ public enum DecoderError: Error, Equatable, Sendable {
   case invalidOption(name: String, value: String, expected: String)
   case unsupportedDType(String)
   case notFinite(what: String)
+  case contextFull(tokens: Int, limit: Int)
 }
 
 extension DecoderError: CustomStringConvertible, LocalizedError {
@@ -22,6 +23,8 @@ extension DecoderError: CustomStringConvertible, LocalizedError {
     case .unsupportedDType(let name): "a model cannot compute in \(name): use float32, bfloat16, float16 or float64"
     case .notFinite(let what):
       "\(what) holds NaN or infinity: the weights are damaged, or the learning rate is too high"
+    case .contextFull(let tokens, let limit):
+      "\(tokens) tokens do not leave room for an answer within the \(limit) that the model was made for: give it fewer"
     }
   }
 

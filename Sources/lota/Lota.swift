@@ -13,7 +13,8 @@ struct Lota: ParsableCommand {
       """,
     version: "0.1.0",
     subcommands: [
-      Quickstart.self, Import.self, Generate.self, Score.self, Train.self, Plan.self, Calibrate.self, MaskCommand.self,
+      Quickstart.self, Import.self, Generate.self, Chat.self, Score.self, Train.self, Plan.self, Calibrate.self,
+      MaskCommand.self,
       AdapterCommand.self, BenchCommand.self, Doctor.self,
     ])
 

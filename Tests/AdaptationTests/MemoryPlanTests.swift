@@ -26,9 +26,10 @@ import Torch
 
   @Test(arguments: TrainingMethod.allCases, ActivationPolicy.allCases)
   func workspaceIsAsPlanned(_ method: TrainingMethod, _ activations: ActivationPolicy) throws {
-    for tokens in [8192, 40] {
+    for (tokens, dtype) in [(8192, nil), (40, nil), (8192, "bfloat16")] {
       let small = try SmallRun {
         $0.method = method
+        $0.dtype = dtype
         $0.training.activations = activations
         $0.training.microBatchTokens = tokens
       }
@@ -46,9 +47,10 @@ import Torch
     let goldens = try TrainingGoldens()
     let rows = try goldens.rows()
     let settings = try #require(OptimizerSettings(name: optimizer))
-    for method in TrainingMethod.allCases {
+    for (method, dtype) in TrainingMethod.allCases.flatMap({ [($0, nil), ($0, "bfloat16")] }) {
       let small = try SmallRun {
         $0.method = method
+        $0.dtype = dtype
         $0.training.optimizer = settings
         $0.training.microBatchTokens = tokens
         $0.calibration = .steps(0)
@@ -67,7 +69,8 @@ import Torch
           let shapes = model.shapes.filter { TicketScope.Weight(name: $0.key) != nil }
           let mask = try TicketSelection.random(shapes: shapes, amount: .sparsity(0.9), seed: 1)
           sink = try TicketSink(options, mask: mask, model: model)
-          planned = try bytes(plan, "adaptation", ["ticket: indices, gradients, moments"])
+          planned = try bytes(
+            plan, "adaptation", ["ticket: indices, gradients, moments", "ticket: float32 master values"])
         }
         let batches = MicroBatches(Array(rows.prefix(options.batchSize)), maximumTokens: tokens).batches
         sink.beginStep(rate: 1e-3, microBatches: batches.count)
@@ -81,7 +84,7 @@ import Torch
         try sink.endStep()
         // The plan spreads the ticket evenly over all matrices; the gradient of one of them is all that this touches.
         let slack = method == .lota && batches.count == 1 ? 4 * 40 : 0
-        #expect(abs(sink.stateByteCount - planned) <= slack, "\(method)")
+        #expect(abs(sink.stateByteCount - planned) <= slack, "\(method) in \(dtype ?? "float32")")
       }
     }
   }

@@ -161,33 +161,6 @@ import Yams
     #expect(try again.model.snapshot() == outcome.loaded.model.snapshot())
   }
 
-  /// The adapter keeps the base's type: trained in float32, stored as the nearest bfloat16.
-  @Test func bfloat16Base() throws {
-    let path = directory("base")
-    try FileManager.default.copyItem(atPath: goldens.model, toPath: path)
-    let wide = try LanguageModel(directory: goldens.model)
-    let writer = try SafetensorsWriter(
-      path: FileSystem.join(path, "model.safetensors"),
-      tensors: try wide.parameters.map { try TensorDescription(name: $0.name, dtype: .bfloat16, shape: $0.shape) },
-      metadata: ["format": "pt"])
-    for parameter in wide.parameters {
-      try parameter.value.converted(to: .bfloat16).withBytes { try writer.append(UnsafeRawBufferPointer($0)) }
-    }
-    try writer.finish()
-
-    let small = try SmallRun { configuration in
-      configuration.model = path
-      configuration.calibration = .steps(0)
-    }
-    let outcome = try small.run.run()
-    #expect(outcome.loaded.model.dtype == .float32)
-    let mask = try #require(outcome.mask)
-    let again = try LoadedModel(directory: path, adapters: [small.run.directory.adapterPath])
-    try again.model.expectUnchanged(outside: mask, base: try LanguageModel(directory: path))
-    let rounded = try Tensor.from(try outcome.loaded.model.values(of: mask)).converted(to: .bfloat16)
-    #expect(try again.model.values(of: mask) == rounded.values())
-  }
-
   // MARK: - Scores and text
 
   @Test(arguments: [4096, 40, 1]) func logprobs(_ microBatchTokens: Int) throws {

@@ -38,6 +38,8 @@ struct UsageTests {
       (["generate", "--model", "m"], "--prompt"),
       (["generate", "--model", "m", "--prompt", "p", "--seed", "-1"], "seed"),
       (["generate", "--model", "m", "--prompt", ""], "--prompt is empty"),
+      (["chat"], "--model"),
+      (["chat", "--model", "m", "--top-k", "few"], "few"),
       (["score", "--model", "m"], "--data"),
       (["score", "--model", "m", "--data", "d", "--show-tokens"], "--json"),
       (["generate", "--model", "m", "--prompt", "p", "--system", "s"], "--chat"),
@@ -62,7 +64,7 @@ struct UsageTests {
   }
 
   static let verbs = [
-    "", "quickstart", "import", "generate", "score", "train", "plan", "calibrate", "mask", "mask extract",
+    "", "quickstart", "import", "generate", "chat", "score", "train", "plan", "calibrate", "mask", "mask extract",
     "mask random",
     "mask inspect", "mask overlap", "mask complement", "mask union", "adapter", "adapter inspect", "adapter apply",
     "adapter verify", "bench", "bench step", "doctor",

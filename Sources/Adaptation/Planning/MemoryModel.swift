@@ -88,9 +88,13 @@ package struct MemoryModel {
     let state = TicketSink.stateByteCount(
       entries: kept, mostInAMatrix: largest, sampledRows: rows, dtype: dtype, optimizer: run.training.optimizer,
       keepsGradients: TicketSink.keepsGradients(microBatches: pass.passes, clipping: run.training.clipping))
+    let masters = dtype == wide ? 0 : kept * wide.byteCount
     return MemoryPlan.Phase(
       "adaptation",
-      resident + [part("mask", maskBytes), part("ticket: indices, gradients, moments", state)]
+      resident + [
+        part("mask", maskBytes), part("ticket: indices, gradients, moments", state - masters),
+        part("ticket: float32 master values", masters),
+      ]
         + step(pass) { TicketScope.Weight(name: $0) == nil ? .none : sampled.contains($0) ? .entries : .whole })
   }
 

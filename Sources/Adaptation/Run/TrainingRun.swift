@@ -94,6 +94,7 @@ public struct TrainingRun {
     try mask.write(to: directory.maskPath)
     let sink = try TicketSink(configuration.training, mask: mask, model: loaded.model)
     try recorder.train(.adaptation, options: configuration.training, rows: rows, model: loaded.model, sink: sink)
+    try sink.round { try loaded.base.description(of: $0).dtype }
     let adapter = try recorder.measure("writing") { try writeAdapter(mask: mask, fingerprint: fingerprint) }
     return RunOutcome(
       loaded: loaded, records: recorder.records, mask: mask, adapter: adapter, modelPath: nil, seconds: recorder.seconds

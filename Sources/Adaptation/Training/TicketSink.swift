@@ -52,6 +52,11 @@ package final class TicketSink: TrainingSink {
       try parameter.value.scatter(values, at: index)
     }
 
+    func round(to dtype: DType) throws {
+      let values = try masters ?? Self.values(of: parameter, at: index, parameter.value.dtype)
+      try parameter.value.scatter(try values.converted(to: dtype).converted(to: parameter.value.dtype), at: index)
+    }
+
     var byteCount: Int {
       [index, kept, masters, rowStart].reduce(state.byteCount) { $0 + ($1?.byteCount ?? 0) }
     }
@@ -161,6 +166,17 @@ package final class TicketSink: TrainingSink {
     guard options.clipping == .global else { return }
     let factor = try statistics.factorOfAll(maximumNorm: options.maximumGradientNorm)
     for entry in entries.values { try entry.apply(try gradient(of: entry), factor, rate: rate) }
+  }
+
+  /// Rounds the trained weights, once, to the type that they will be stored in, so that the model in memory is what a reader
+  /// of the files gets. For after the last step.
+  ///
+  /// - Parameter stored: the type of a tensor on disk; nil leaves it alone.
+  package func round(to stored: (_ tensor: String) throws -> DType?) throws {
+    for (name, entry) in entries {
+      guard let dtype = try stored(name), dtype != entry.parameter.value.dtype else { continue }
+      try entry.round(to: dtype)
+    }
   }
 
   package var stateByteCount: Int { entries.values.reduce(passing?.byteCount ?? 0) { $0 + $1.byteCount } }

@@ -41,14 +41,20 @@ public struct Generator {
   }
 
   private func draw(from logits: Tensor, active: [Int], samplers: inout [Sampler]) throws -> [Int] {
-    let width = logits.shape[1]
-    let host: Tensor =
-      logits.dtype == .float32 && model.device == .cpu ? logits : try logits.converted(to: .float32, on: .cpu)
+    try logits.withRows { rows in
+      try zip(active, rows).map { prompt, row in try samplers[prompt].next(row) }
+    }
+  }
+}
+
+extension Tensor {
+  /// The rows of logits `[B, V]` as float32 in host memory.
+  func withRows<Result>(_ body: ([UnsafeBufferPointer<Float>]) throws -> Result) throws -> Result {
+    let (count, width) = (shape[0], shape[1])
+    let host = dtype == .float32 && device == .cpu ? self : try converted(to: .float32, on: .cpu)
     return try host.withBytes { bytes in
       let values = UnsafeBufferPointer(bytes.bindMemory(to: Float.self))
-      return try active.enumerated().map { row, prompt in
-        try samplers[prompt].next(UnsafeBufferPointer(rebasing: values[(row * width)..<((row + 1) * width)]))
-      }
+      return try body((0..<count).map { UnsafeBufferPointer(rebasing: values[($0 * width)..<(($0 + 1) * width)]) })
     }
   }
 }

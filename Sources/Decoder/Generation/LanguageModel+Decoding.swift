@@ -26,6 +26,28 @@ extension LanguageModel {
   /// Appends one token to each of `slots` and returns the logits after it, `[B, V]`; a buffer the next call overwrites.
   package func decode(_ tokens: [Int], slots: [Int], cache: KeyValueCache) throws -> Tensor {
     let places = slots.map { cache.lengths[$0] }
+    let hidden = try append(tokens, slots: slots, places: places, cache: cache)
+    let rows = try Tensor.from((0..<Int64(tokens.count)).map { $0 }, on: device)
+    return try head.logits(hidden, rows: rows, workspace: workspace)
+  }
+
+  /// Appends tokens one after another to a single slot, all in one pass, and returns the logits after the last, `[1, V]`;
+  /// a buffer the next call overwrites.
+  ///
+  /// - Throws: ``DecoderError`` for no tokens, or ids outside the vocabulary.
+  package func extend(_ tokens: [Int], slot: Int, cache: KeyValueCache) throws -> Tensor {
+    guard !tokens.isEmpty else { throw DecoderError.emptySequence(index: 0) }
+    for token in tokens where token < 0 || token >= configuration.vocabularySize {
+      throw DecoderError.tokenOutsideVocabulary(token: token, vocabularySize: configuration.vocabularySize)
+    }
+    let start = cache.lengths[slot]
+    let places = tokens.indices.map { start + Int32(clamping: $0) }
+    let hidden = try append(tokens, slots: tokens.map { _ in slot }, places: places, cache: cache)
+    return try head.logits(hidden, rows: try Tensor.from([Int64(tokens.count - 1)], on: device), workspace: workspace)
+  }
+
+  /// Hidden states `[B, D]` of tokens at their places in cache slots, where each sees what stands before it in its slot.
+  private func append(_ tokens: [Int], slots: [Int], places: [Int32], cache: KeyValueCache) throws -> Tensor {
     let lengths = places.map { $0 + 1 }
     let longest = Int(lengths.max() ?? 0)
     try rotary.prepare(length: longest)
@@ -39,8 +61,7 @@ extension LanguageModel {
       try block.decode(hidden, at: place, layer: layer, cache: cache, workspace: workspace)
     }
     for (slot, length) in zip(slots, lengths) { cache.setLength(Int(length), slot: slot) }
-    let rows = try Tensor.from((0..<Int64(tokens.count)).map { $0 }, on: device)
-    return try head.logits(hidden, rows: rows, workspace: workspace)
+    return hidden
   }
 
   private func store(
@@ -56,12 +77,12 @@ extension LanguageModel {
   }
 }
 
-/// Where one decoding step's B tokens go.
+/// Where one decoding step's B tokens go: one in each of several slots, or several in one.
 struct DecodingPlace {
   let slots: [Int32]
-  /// The new token's place in its cache slot.
+  /// Each token's place in its cache slot.
   let places: [Int32]
-  /// Tokens visible, the new one included.
+  /// Tokens visible to each, itself included.
   let lengths: [Int32]
   /// int64 `[B]`, the same as `places`, on the device.
   let positions: Tensor
@@ -88,7 +109,7 @@ extension Attention {
 }
 
 extension TransformerBlock {
-  /// The layer for one new token a sequence; `hiddenBD` is updated in place.
+  /// The layer for new tokens; `hiddenBD` is updated in place.
   func decode(
     _ hiddenBD: Tensor, at place: DecodingPlace, layer: Int, cache: KeyValueCache, workspace: Workspace
   ) throws {

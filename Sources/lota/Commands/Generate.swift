@@ -18,17 +18,7 @@ struct Generate: ParsableCommand {
   @Option(help: "Longest continuation, in tokens.")
   var maxTokens = SamplingOptions.defaultMaximumTokens
 
-  @Option(help: "0 takes the most likely token; higher draws more freely.")
-  var temperature = 0.0
-
-  @Option(help: "Draw from the k most likely tokens only.")
-  var topK: Int?
-
-  @Option(help: "Draw from the most likely tokens that together reach this probability.")
-  var topP: Double?
-
-  @Option(help: "Seed of the draws.")
-  var seed: UInt64 = 0
+  @OptionGroup var sampling: SamplingArguments
 
   @Flag(help: "Put the prompt into the model's chat template.")
   var chat = false
@@ -54,9 +44,7 @@ struct Generate: ParsableCommand {
         "note: \(ids.count) prompt tokens and --max-tokens \(maxTokens) may pass the \(limit) positions the model was made for"
       )
     }
-    let sampling = try SamplingOptions(
-      temperature: temperature, topK: topK, topP: topP, seed: seed, maximumTokens: maxTokens,
-      stopTokens: loaded.stopTokens)
+    let sampling = try sampling.options(maximumTokens: maxTokens, stopTokens: loaded.stopTokens)
     var decoder = StreamingDecoder(loaded.tokenizer, skipSpecialTokens: true)
     let clock = ContinuousClock()
     let start = clock.now

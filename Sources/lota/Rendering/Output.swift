@@ -9,6 +9,9 @@ enum Output {
     write(text + "\n", to: STDERR_FILENO)
   }
 
+  /// Invites a line on a terminal.
+  static func prompt(_ text: String) { write(text, to: STDERR_FILENO) }
+
   /// One object on one line, keys sorted.
   static func json(_ value: some Encodable) throws {
     let encoder = JSONEncoder()

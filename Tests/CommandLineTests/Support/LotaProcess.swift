@@ -60,18 +60,21 @@ enum Lota {
 
   /// Runs to the end, streams kept in files so that no pipe fills up.
   ///
-  /// - Parameter output: takes standard output instead of a file.
+  /// - Parameters:
+  ///   - input: what standard input holds.
+  ///   - output: takes standard output instead of a file.
   static func run(
-    _ arguments: [String], in directory: TemporaryDirectory, output: FileHandle? = nil
+    _ arguments: [String], in directory: TemporaryDirectory, input: String = "", output: FileHandle? = nil
   ) throws -> LotaResult {
     let process = Process()
     process.executableURL = try #require(LotaExecutable.url, "no lota executable beside the test bundle")
     process.arguments = arguments
     process.environment = environment
     process.currentDirectoryURL = URL(fileURLWithPath: directory.path)
-    process.standardInput = FileHandle.nullDevice
     let streams = try TemporaryDirectory()
     let (outputFile, errorFile) = (streams.file("stdout"), streams.file("stderr"))
+    try streams.write(input, to: "stdin")
+    process.standardInput = try FileHandle(forReadingFrom: URL(fileURLWithPath: streams.file("stdin")))
     for path in [outputFile, errorFile] { FileManager.default.createFile(atPath: path, contents: nil) }
     process.standardOutput = try output ?? FileHandle(forWritingTo: URL(fileURLWithPath: outputFile))
     process.standardError = try FileHandle(forWritingTo: URL(fileURLWithPath: errorFile))
