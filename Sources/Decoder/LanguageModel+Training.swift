@@ -50,7 +50,10 @@ extension LanguageModel {
   /// Makes room for backward passes of up to `tokens` tokens and `labels` labels, and gives up what they do not need.
   package func reserve(tokens: Int, labels: Int, activations: ActivationPolicy, sink: any GradientSink) throws {
     try workspace.reserve(
-      WorkspaceLayout(configuration, dtype: dtype, tokens: tokens, labels: labels, activations: activations) { name in
+      WorkspaceLayout(
+        configuration, dtype: dtype, tokens: tokens, labels: labels, activations: activations,
+        lowRank: lowRank?.settings
+      ) { name in
         parameter(named: name).map { GradientDemand(sink, $0) } ?? .none
       })
   }

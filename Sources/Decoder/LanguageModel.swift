@@ -11,11 +11,13 @@ public final class LanguageModel {
   /// Every weight, in model order: embedding, layers, final norm, head when untied.
   public let parameters: [Parameter]
   package let embeddingVD: Parameter
-  package let blocks: [TransformerBlock]
+  package var blocks: [TransformerBlock]
   package let head: LanguageModelHead
   package let rotary: RotaryEmbedding
   package let workspace: Workspace
   private let parametersByName: [String: Parameter]
+  /// Low-rank additions to the projections, once there are any.
+  package internal(set) var lowRank: LowRankAdditions?
 
   /// Reads a model directory in Hugging Face layout.
   ///

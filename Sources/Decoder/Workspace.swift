@@ -13,6 +13,7 @@ package final class Workspace {
     /// In use between two products at most.
     case normalized, rstd, hidden, inputGradient, scratch, vectorGradient
     case labelRstd, losses, embeddingGradient
+    case lowRank, lowRankGradient, droppedInput
     /// These share buffers of the above.
     case queryKeyValueGradient, labelStates, attendedGradient, logits, weightGradient, turnedInput
 

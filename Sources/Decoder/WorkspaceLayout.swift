@@ -25,16 +25,18 @@ package struct WorkspaceLayout: Equatable {
   /// - Parameters:
   ///   - tokens: N of the largest backward pass.
   ///   - labels: L of the one with most labels.
+  ///   - lowRank: the additions to the projections, where they train.
   ///   - demand: how much of the gradient of the parameter of a name the sink asks for.
   package init(
     _ configuration: ModelConfiguration, dtype: DType, tokens: Int, labels: Int, activations: ActivationPolicy,
-    demand: (String) -> GradientDemand
+    lowRank: LowRankSettings? = nil, demand: (String) -> GradientDemand
   ) {
     self.dtype = dtype
     addForward(configuration, tokens: tokens, activations: activations)
     addBackward(configuration, tokens: tokens, labels: labels)
     addHead(configuration, labels: labels)
-    addParameterGradients(configuration, tokens: tokens, demand: demand)
+    addParameterGradients(configuration, tokens: tokens, lowRank: lowRank, demand: demand)
+    if let lowRank { addLowRank(configuration, tokens: tokens, lowRank) }
   }
 
   private mutating func add(_ role: Workspace.Role, layer: Int = 0, _ count: Int, isStatistic: Bool = false) {
@@ -73,7 +75,7 @@ package struct WorkspaceLayout: Equatable {
   /// One matrix at a time; stacked ones together when all of them train. The embedding's and an untied head's are summed up
   /// in a buffer of their own.
   private mutating func addParameterGradients(
-    _ c: ModelConfiguration, tokens: Int, demand: (String) -> GradientDemand
+    _ c: ModelConfiguration, tokens: Int, lowRank: LowRankSettings?, demand: (String) -> GradientDemand
   ) {
     var largestMatrix = 0
     var largestVector = 0
@@ -105,11 +107,22 @@ package struct WorkspaceLayout: Equatable {
       norm(prefix + "post_attention_layernorm.weight")
     }
     norm("model.norm.weight")
-    add(.weightGradient, largestMatrix)
+    add(.weightGradient, max(largestMatrix, lowRank?.largestMatrix(c) ?? 0))
     add(.vectorGradient, largestVector)
     add(.turnedInput, Kernels.turnedSize(rows: tokens, width: widestSampled))
     let embeddings = ["model.embed_tokens.weight"] + (c.tiesEmbeddings ? [] : ["lm_head.weight"])
     if embeddings.contains(where: trains) { add(.embeddingGradient, c.vocabularySize * c.hiddenSize) }
+  }
+
+  /// Without dropout, parts that share an input share a product; with it, each has its own turn.
+  private mutating func addLowRank(_ c: ModelConfiguration, tokens: Int, _ lowRank: LowRankSettings) {
+    let parts = c.projections.map(\.count).max() ?? 0
+    let drops = lowRank.dropout > 0
+    add(.lowRank, tokens * lowRank.rank * (drops ? 1 : parts))
+    for index in 0..<(drops ? parts : 1) {
+      add(.lowRankGradient, layer: index, tokens * lowRank.rank * (drops ? 1 : parts))
+    }
+    if drops { add(.droppedInput, tokens * (c.projections.map { $0.first?.inputs ?? 0 }.max() ?? 0)) }
   }
 }
 

@@ -36,6 +36,12 @@ public enum Kernels {
     try check(ct_swiglu_backward(gu.handle, h.handle), gu, h)
   }
 
+  /// `out = source / (1 - probability)`, or 0 with that probability: the same elements for the same seed and kind of device,
+  /// so that a gradient goes through the same call. `out` may be `source`.
+  public static func dropout(_ source: Tensor, probability: Double, seed: UInt64, into out: Tensor) throws {
+    try check(ct_dropout(source.handle, probability, seed, out.handle), source, out)
+  }
+
   /// `losses[i] = -log softmax(logits[i])[targets[i]]`; with `gradientScale`, logits become `scale * (softmax - onehot)`.
   public static func crossEntropy(_ logits: Tensor, targets: Tensor, gradientScale: Double?, losses: Tensor) throws {
     try check(

@@ -35,7 +35,7 @@ import Torch
       }
       try withExtendedLifetime(small) {
         _ = try small.run.run()
-        let last = method == .fft ? "training" : "adaptation"
+        let last = method == .lota ? "adaptation" : "training"
         let planned = try bytes(try plan(small.run, try small.goldens.rows()), last, Self.stepParts)
         #expect(small.model.workspace.byteCount == planned)
       }
@@ -64,6 +64,9 @@ import Torch
         switch method {
         case .fft:
           sink = DenseSink(options)
+          planned = try bytes(plan, "training", ["optimizer", "summed gradients"])
+        case .lora:
+          sink = try LowRankSink(options, additions: try model.addLowRank(small.run.configuration.lora, seed: 1))
           planned = try bytes(plan, "training", ["optimizer", "summed gradients"])
         case .lota:
           let shapes = model.shapes.filter { TicketScope.Weight(name: $0.key) != nil }

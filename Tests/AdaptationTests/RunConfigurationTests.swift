@@ -15,6 +15,7 @@ import Yams
     configuration.sparsity = 0.995
     configuration.calibration = .epochs(0.3)
     configuration.mask = "mask.safetensors"
+    (configuration.lora.rank, configuration.lora.alpha, configuration.lora.dropout) = (3, 4.5, 0.1)
     configuration.training.length = .steps(12)
     configuration.training.batchSize = 3
     configuration.training.learningRate = 3.7e-6
@@ -102,6 +103,11 @@ import Yams
     Refusal("beta2") { $0.training.optimizer = .adamW(beta2: -1) },
     Refusal("epsilon") { $0.training.optimizer = .adamW(epsilon: -1) },
     Refusal("weight-decay") { $0.training.optimizer = .adamW(weightDecay: -1) },
+    Refusal("rank") { $0.lora.rank = 0 },
+    Refusal("alpha") { $0.lora.alpha = -1 },
+    Refusal("alpha") { $0.lora.alpha = .infinity },
+    Refusal("lora-dropout") { $0.lora.dropout = 1 },
+    Refusal("lora-dropout") { $0.lora.dropout = -0.1 },
     Refusal("device") { $0.device = "gpu" },
     Refusal("dtype") { $0.dtype = "int8" },
     Refusal("dtype") { $0.dtype = "half" },

@@ -41,14 +41,14 @@ import Torch
     expectNothingWritten(small)
   }
 
-  @Test(arguments: [TrainingMethod.fft, .lota]) func divergence(_ method: TrainingMethod) throws {
+  @Test(arguments: [TrainingMethod.fft, .lota, .lora]) func divergence(_ method: TrainingMethod) throws {
     let small = try SmallRun { configuration in
       configuration.method = method
       configuration.calibration = .steps(0)
       configuration.training.learningRate = 1e30
     }
     let error = #expect(throws: TrainingError.self) { try small.run.run() }
-    let phase: Phase = method == .fft ? .training : .adaptation
+    let phase: Phase = method == .lota ? .adaptation : .training
     switch error {
     case .gradientNotFinite(let found, let step, _, let rows), .lossNotFinite(let found, let step, let rows):
       #expect(found == phase && step == 2 && rows == [5, 6, 7, 8])
@@ -81,6 +81,7 @@ import Torch
 
   @Test(arguments: [
     (TrainingMethod.lota, Phase.calibration, 3), (.lota, .adaptation, 2), (.fft, .training, 1), (.fft, .training, 5),
+    (.lora, .training, 2),
   ])
   func observerStops(_ method: TrainingMethod, _ phase: Phase, _ step: Int) throws {
     let small = try SmallRun(stop: { $0.record.phase == phase && $0.record.step == step }) { $0.method = method }

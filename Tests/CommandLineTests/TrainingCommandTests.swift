@@ -150,6 +150,41 @@ struct TrainingCommandTests {
     #expect(try total(after) > total(before))
   }
 
+  @Test("low-rank adaptation writes an adapter in PEFT's format that scores and generates")
+  func lowRank() throws {
+    let workspace = try Workspace()
+    let directory = workspace.directory
+    let result = try Lota.run(
+      [
+        "train", "--method", "lora", "--rank", "4", "--alpha", "8", "--lora-dropout", "0.1", "--model", "model",
+        "--data",
+        "rows.jsonl", "--out", "run", "--steps", "3", "--json",
+      ] + Workspace.schedule, in: directory)
+    let figures = try result.json()
+    #expect(figures["adapter"] as? String == "run/adapter" && figures["trained"] as? Int ?? 0 > 1000)
+    let files = Set(try FileManager.default.contentsOfDirectory(atPath: directory.file("run")))
+    #expect(files == ["config.yaml", "metrics.jsonl", "adapter", "report.html"])
+    let configuration = try directory.text("run/config.yaml")
+    #expect(configuration.contains("lora:\n  alpha: 8.0\n  dropout: 0.1\n  rank: 4\n"), "\(configuration)")
+    let json = try JSONSerialization.jsonObject(with: directory.contents("run/adapter/adapter_config.json"))
+    let settings = try #require(json as? [String: Any])
+    #expect(settings["peft_type"] as? String == "LORA" && settings["r"] as? Int == 4)
+    #expect(settings["lora_alpha"] as? Int == 8 && settings["lora_dropout"] as? Double == 0.1)
+    #expect((settings["target_modules"] as? [String])?.count == 7)
+    let before = try Lota.succeed("score", "--model", "model", "--data", "rows.jsonl", "--json", in: directory)
+    let after = try Lota.succeed(
+      "score", "--model", "model", "--adapter", "run/adapter", "--data", "rows.jsonl", "--json", in: directory)
+    func total(_ result: LotaResult) throws -> Double {
+      try result.objects().compactMap { $0["logprob"] as? Double }.reduce(0, +)
+    }
+    #expect(try total(after) > total(before))
+    _ = try Lota.succeed(
+      "generate", "--model", "model", "--adapter", "run/adapter", "--prompt", "List", "--max-tokens", "3", in: directory
+    )
+    try expectRefusal(
+      ["adapter", "inspect", "run/adapter"], in: directory, mentions: ["a PEFT adapter of type LORA"])
+  }
+
   @Test("rows beyond the limit are dropped and counted, or truncated and counted")
   func overlength() throws {
     let workspace = try Workspace()

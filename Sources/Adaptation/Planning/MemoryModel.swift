@@ -39,6 +39,7 @@ package struct MemoryModel {
   package func plan(_ pass: LargestBackwardPass) throws -> MemoryPlan {
     switch run.method {
     case .fft: MemoryPlan([loading, dense("training", pass)])
+    case .lora: MemoryPlan([loading, lowRank(pass)])
     case .lota: MemoryPlan([loading] + finding(pass) + [try adaptation(pass)])
     }
   }
@@ -78,6 +79,19 @@ package struct MemoryModel {
       name,
       resident + [part("optimizer", state.optimizer), part("summed gradients", state.accumulated)]
         + step(pass) { _ in .whole })
+  }
+
+  private func lowRank(_ pass: LargestBackwardPass) -> MemoryPlan.Phase {
+    let additions = run.lora.additions
+    let count = additions.parameterCount(model)
+    let state = LowRankSink.stateByteCounts(
+      count: count, dtype: dtype, options: run.training, accumulates: pass.passes > 1)
+    return MemoryPlan.Phase(
+      "training",
+      resident + [
+        part("low-rank matrices", count * dtype.byteCount), part("optimizer", state.optimizer),
+        part("summed gradients", state.gradients),
+      ] + step(pass, lowRank: additions) { _ in .none })
   }
 
   private func adaptation(_ pass: LargestBackwardPass) throws -> MemoryPlan.Phase {
@@ -125,10 +139,12 @@ package struct MemoryModel {
   }
 
   /// The step's buffers, by what they are for.
-  private func step(_ pass: LargestBackwardPass, demand: (String) -> GradientDemand) -> [MemoryPlan.Part] {
+  private func step(
+    _ pass: LargestBackwardPass, lowRank: LowRankSettings? = nil, demand: (String) -> GradientDemand
+  ) -> [MemoryPlan.Part] {
     let layout = WorkspaceLayout(
       model, dtype: dtype, tokens: pass.tokens, labels: pass.labels, activations: run.training.activations,
-      demand: demand)
+      lowRank: lowRank, demand: demand)
     let bytes = layout.byteCounts
     func sum(_ roles: [Workspace.Role]) -> Int { roles.reduce(0) { $0 + (bytes[$1] ?? 0) } }
     let kept = sum([.residual, .middle, .queryKeyValue, .attended, .logSumExp, .gateUp])
@@ -154,6 +170,9 @@ package struct MemoryModel {
     tensors.filter { TicketScope.Weight(name: $0.name) != nil }.reduce(0) { $0 + $1.elementCount }
   }
   private var maskBytes: Int { onHost(scopedCount / 8) }
+
+  /// Numbers in all low-rank matrices.
+  package var lowRankCount: Int { run.lora.additions.parameterCount(model) }
 
   /// Weights in the ticket.
   package var ticketCount: Int {

@@ -14,7 +14,7 @@ extension RunConfiguration {
   /// The run's phases of training, in order.
   func phases(rowCount: Int) -> [(phase: Phase, order: BatchOrder)] {
     switch method {
-    case .fft: return [(.training, BatchOrder(training, rowCount: rowCount))]
+    case .fft, .lora: return [(.training, BatchOrder(training, rowCount: rowCount))]
     case .lota:
       let adaptation = (Phase.adaptation, BatchOrder(training, rowCount: rowCount))
       if mask != nil || calibration == .steps(0) { return [adaptation] }

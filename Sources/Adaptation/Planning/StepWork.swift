@@ -12,6 +12,7 @@ internal import Torch
 /// |---|---|---|
 /// | matrices | 2 P N | 2 P N for the inputs' gradients, 2 P_t N for the weights', or a share of that |
 /// | attention, H heads of size E, a layer | 4 H E a pair | 8 H E a pair |
+/// | low-rank matrices of P_r numbers in all | 2 P_r N | 4 P_r N |
 /// | head, V x D, a label | 2 V D | 2 V D, and 2 V D where it is trained |
 package struct StepWork: Equatable {
   package private(set) var tokens = 0
@@ -33,15 +34,16 @@ package struct StepWork: Equatable {
   ///   - activations: with `recompute`, what is computed again counts too; a rate of useful work leaves it out.
   ///   - weightShare: how much of the trained matrices' gradients is computed: 1 as whole products, less for a ticket's entries
   ///     alone.
+  ///   - lowRankCount: P_r.
   ///   - trains: whether the matrix of a name gets a gradient.
   package func operations(
     _ model: ModelConfiguration, activations: ActivationPolicy = .keep, weightShare: Double = 1,
-    trains: (String) -> Bool
+    lowRankCount: Int = 0, trains: (String) -> Bool
   ) throws -> Double {
     let matrices = try model.expectedTensors().filter { TicketScope.Weight(name: $0.name) != nil }
     let all = matrices.reduce(0) { $0 + $1.elementCount }
     let trained = matrices.filter { trains($0.name) }.reduce(0) { $0 + $1.elementCount }
-    var aToken = Double(4 * all) + weightShare * Double(2 * trained)
+    var aToken = Double(4 * all + 6 * lowRankCount) + weightShare * Double(2 * trained)
     var aPair = Double(12 * model.headCount * model.headSize * model.layerCount)
     if activations == .recompute {
       // All but the down projections, in all layers but the last.

@@ -23,8 +23,10 @@ public struct TrainingPlan: Encodable, Equatable, Sendable {
   public let dtype: String
   public let parameters: Int
   public let scoped: Int
-  /// Weights in the ticket; nil for full fine-tuning.
+  /// Weights in the ticket; nil where there is none.
   public let ticket: Int?
+  /// Numbers in all low-rank matrices; nil where there are none.
+  public let lowRank: Int?
   public let rows: Int
   public let batchSize: Int
   /// Tokens of the largest backward pass.
@@ -69,8 +71,14 @@ public struct TrainingPlan: Encodable, Equatable, Sendable {
       try PhasePlan(
         $0.phase, $0.order, rows: rows, run: sized, model: model, memory: memoryModel, rate: rate)
     }
+    lowRank = sized.method == .lora ? memoryModel.lowRankCount : nil
     let stored = model.dtype ?? .float32
-    resultBytes = (ticket ?? 0) * (4 + stored.byteCount) + (ticket == nil ? parameters * stored.byteCount : 0)
+    resultBytes =
+      switch sized.method {
+      case .lota: (ticket ?? 0) * (4 + stored.byteCount)
+      case .lora: (lowRank ?? 0) * DType.float32.byteCount
+      case .fft: parameters * stored.byteCount
+      }
     self.rate = rate
     let times = phases.compactMap(\.seconds)
     seconds = times.count == phases.count ? times.reduce(0, +) : nil
@@ -87,10 +95,14 @@ extension TrainingPlan.PhasePlan {
     order.forEachStep { chosen in
       for row in chosen { work.add(rows[row], window: model.slidingWindow) }
     }
-    let trainsAll = phase == .training || (phase == .calibration && run.calibration != .steps(1))
+    let isLowRank = run.method == .lora
+    let trainsAll = (phase == .training && !isLowRank) || (phase == .calibration && run.calibration != .steps(1))
     func operations(_ weightShare: Double) throws -> Double {
-      try work.operations(model, activations: run.training.activations, weightShare: weightShare) { name in
-        trainsAll || TicketScope.Weight(name: name) != nil
+      try work.operations(
+        model, activations: run.training.activations, weightShare: weightShare,
+        lowRankCount: isLowRank ? memory.lowRankCount : 0
+      ) { name in
+        trainsAll || (!isLowRank && TicketScope.Weight(name: name) != nil)
       }
     }
     let isSampled = phase == .adaptation && memory.samplesTicket
@@ -102,8 +114,11 @@ extension TrainingPlan.PhasePlan {
     self.operations = try operations(isSampled ? density : 1)
     let spent = try operations(isSampled ? TicketGradient.timeShare(density: density) : 1)
     // A dense update reads gradient, weight and moments and writes two of them; a gathered one reads the gradients.
-    let weights = try trainsAll ? model.expectedTensors().reduce(0) { $0 + $1.elementCount } : memory.scopedCount
-    let moved = Double(order.stepCount) * Double(weights) * (trainsAll ? 28 : 8)
+    let weights =
+      try isLowRank
+      ? memory.lowRankCount
+      : trainsAll ? model.expectedTensors().reduce(0) { $0 + $1.elementCount } : memory.scopedCount
+    let moved = Double(order.stepCount) * Double(weights) * (trainsAll || isLowRank ? 28 : 8)
     seconds = rate.map { rate in
       spent / (rate.productOperationsPerSecond * ComputeRate.stepEfficiency)
         + (rate.bytesPerSecond.map { moved / $0 } ?? 0)

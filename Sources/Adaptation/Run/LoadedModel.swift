@@ -13,7 +13,7 @@ public final class LoadedModel {
   public let chatTemplate: ChatTemplate?
 
   /// - Throws: ``CheckpointError``, `TokenizerError`, ``TorchError``; for adapters `TicketsError`: a wrong base, or tickets
-  ///   that overlap.
+  ///   that overlap; ``LoRAError`` for those in PEFT's format, which are added to what the tickets give.
   public init(directory: String, dtype: DType? = nil, device: Device = .cpu, adapters: [String] = []) throws {
     self.directory = directory
     let configuration = try ModelConfiguration(directory: directory)
@@ -25,11 +25,14 @@ public final class LoadedModel {
         directory: directory, tokens: tokenizer.vocabularySize, vocabulary: configuration.vocabularySize)
     }
     chatTemplate = try ChatTemplate.load(directory: directory)
-    let opened = try adapters.map { try Adapter(directory: $0) }
+    let lowRank = try adapters.filter(LoRAAdapter.isPEFT).map { try LoRAAdapter(directory: $0) }
+    for adapter in lowRank { try adapter.verify(base: base) }
+    let opened = try adapters.filter { !LoRAAdapter.isPEFT($0) }.map { try Adapter(directory: $0) }
     for adapter in opened { try adapter.verify(base: base) }
     try Adapter.checkDisjoint(opened)
     model = try LanguageModel(configuration, weights: base, dtype: dtype, device: device)
     for adapter in opened { try model.apply(adapter) }
+    for adapter in lowRank { try adapter.merge(into: model) }
   }
 
   /// Ids that end a continuation.

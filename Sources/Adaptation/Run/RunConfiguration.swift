@@ -6,6 +6,8 @@ public enum TrainingMethod: String, Codable, Sendable, CaseIterable {
   case lota
   /// Full fine-tuning: every parameter.
   case fft
+  /// Low-rank adaptation of the projections, over frozen weights.
+  case lora
 }
 
 /// Everything that decides a run's result; written to the run directory as `config.yaml`.
@@ -29,6 +31,8 @@ public struct RunConfiguration: Codable, Equatable, Sendable {
   public var calibration = Calibration.epochs(1)
   /// A mask file to use instead of calibrating.
   public var mask: String?
+  /// For low-rank adaptation.
+  public var lora = LoRASettings()
   /// Bytes that the run may hold; sizes its micro-batches. nil: they have the size that `training` says.
   public var memoryBudget: Int?
   /// Settings of the phase that trains the result; calibration takes all but their length.
@@ -52,10 +56,11 @@ public struct RunConfiguration: Codable, Equatable, Sendable {
       try require(epochs > 0 && epochs < 1e6, "calibration-fraction", epochs, "above 0 and below 1000000")
     }
     try require(
-      method == .lota || training.clipping == .perTensor, "clipping", training.clipping.rawValue,
+      method != .fft || training.clipping == .perTensor, "clipping", training.clipping.rawValue,
       "per-tensor: full fine-tuning holds one gradient at a time")
     try require((memoryBudget ?? 1) >= 1, "memory-budget", memoryBudget ?? 0, "a positive number of bytes")
     try training.validate()
+    try lora.validate()
     _ = try computeDevice()
     _ = try computeType()
   }

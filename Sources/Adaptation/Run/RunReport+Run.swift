@@ -42,6 +42,7 @@ extension RunOutcome {
       let bytes = mask.entries.reduce(0) { $0 + BitMask.packedByteCount(for: $1.bits.count) }
       sizes.append(RunReport.Size(name: "mask", bytes: bytes))
     }
+    if let lora { sizes.append(RunReport.Size(name: "adapter", bytes: lora.byteCount)) }
     if let adapter { sizes.append(RunReport.Size(name: "adapter", bytes: adapter.byteCount)) }
     return sizes
   }
@@ -57,6 +58,11 @@ extension RunConfiguration {
     if method == .lota {
       settings.append(RunReport.Setting(name: "sparsity", value: "\(sparsity)"))
       settings.append(RunReport.Setting(name: "calibration", value: mask ?? calibration.text))
+    }
+    if method == .lora {
+      settings.append(RunReport.Setting(name: "rank", value: "\(lora.rank)"))
+      settings.append(RunReport.Setting(name: "alpha", value: "\(lora.alpha)"))
+      settings.append(RunReport.Setting(name: "dropout", value: "\(lora.dropout)"))
     }
     return settings + training.settings
   }

@@ -24,19 +24,21 @@ public struct RunOutcome {
   /// nil for full fine-tuning.
   public let mask: Mask?
   public let adapter: Adapter?
+  /// Of low-rank adaptation.
+  public var lora: LoRAAdapter?
   /// The trained model, for full fine-tuning.
   public let modelPath: String?
   /// Wall-clock seconds a part: `calibration`, `extraction`, `adaptation` or `training`, `writing`.
   public let seconds: [(part: String, seconds: Double)]
 }
 
-/// One training run from a model directory and rows to an adapter (LoTA) or a model (full fine-tuning), in a run directory.
+/// One training run from a model directory and rows to an adapter (LoTA, LoRA) or a model (full fine-tuning), in a run directory.
 public struct TrainingRun {
   public let configuration: RunConfiguration
   public let directory: RunDirectory
   /// The model that is trained, in place.
   public let loaded: LoadedModel
-  private let rows: [TokenizedRow]
+  let rows: [TokenizedRow]
   /// The ticket of a mask file; nil when calibration finds it.
   private let givenMask: Mask?
   private let observe: (RunEvent) -> Disposition
@@ -70,6 +72,7 @@ public struct TrainingRun {
     switch configuration.method {
     case .lota: return try adaptTicket(&recorder)
     case .fft: return try fineTune(&recorder)
+    case .lora: return try adaptLowRank(&recorder)
     }
   }
 
@@ -183,7 +186,7 @@ public struct TrainingRun {
 }
 
 /// Trains phases while writing metrics, timing parts and telling the observer.
-private struct Recorder {
+struct Recorder {
   private let metrics: MetricsWriter
   private let observe: (RunEvent) -> Disposition
   private let clock = ContinuousClock()

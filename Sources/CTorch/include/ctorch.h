@@ -168,6 +168,9 @@ ct_status ct_rotary(ct_tensor x, int64_t heads, ct_tensor cosine, ct_tensor sine
 ct_status ct_swiglu(ct_tensor gu, ct_tensor h) CT_NOEXCEPT;
 /* Given dh, replaces gu by its gradient and dh by h, computed again. */
 ct_status ct_swiglu_backward(ct_tensor gu, ct_tensor dh_to_h) CT_NOEXCEPT;
+/* out = source / (1 - probability), or 0 with that probability: the same elements for the same seed and kind of device, so
+ * that the gradient goes through the same call. out may be source. probability in [0, 1). */
+ct_status ct_dropout(ct_tensor source, double probability, uint64_t seed, ct_tensor out) CT_NOEXCEPT;
 /* losses[i] = -log softmax(logits[i])[targets[i]]; with gradient, logits become scale * (softmax - onehot).
  * logits [L, V]; targets int64 [L]; losses float32 (float64 for float64 logits). */
 ct_status ct_cross_entropy(ct_tensor logits, ct_tensor targets, bool gradient, double scale, ct_tensor losses) CT_NOEXCEPT;

@@ -104,7 +104,7 @@ extension Attention {
     try Kernels.attentionDecode(
       q: try qkv.columns(0..<queryWidth), keys: keys, values: values, slots: place.slots, lengths: place.lengths,
       window: window, into: attended)
-    try output.forward(attended, into: outputBD, accumulating: true)
+    try output.forward(attended, into: outputBD, accumulating: true, workspace: workspace)
   }
 }
 

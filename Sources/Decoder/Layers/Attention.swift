@@ -6,8 +6,8 @@ package import Torch
 /// N tokens, D width, H query heads, K key/value heads, E head size, Q = (H + 2K) E.
 /// Saved for backward, a token: the rotated q, k, v (Q), the heads' output (H E) and the log-sum-exp (H).
 package struct Attention {
-  let queryKeyValue: Linear  // [Q, D]
-  let output: Linear  // [D, H E]
+  var queryKeyValue: Linear  // [Q, D]
+  var output: Linear  // [D, H E]
   let rotary: RotaryEmbedding
   let heads: Int
   let keyValueHeads: Int
@@ -36,14 +36,14 @@ package struct Attention {
     try Kernels.attention(
       qkv: qkvNQ, offsets: sequences.offsets, deviceOffsets: sequences.deviceOffsets, heads: heads,
       keyValueHeads: keyValueHeads, window: window, into: attended, logSumExp: logSumExp)
-    try output.forward(attended, into: outputND, accumulating: true)
+    try output.forward(attended, into: outputND, accumulating: true, workspace: workspace)
     return Saved(qkvNQ: qkvNQ, attendedNHE: attended, logSumExpHN: logSumExp)
   }
 
   /// Rotated q and k, and v: `[N, Q]`.
   func projected(_ xND: Tensor, positions: Tensor, layer: Int, workspace: Workspace) throws -> Tensor {
     let qkvNQ = try workspace.buffer(.queryKeyValue, layer: layer, [xND.shape[0], queryKeyValue.outputWidth])
-    try queryKeyValue.forward(xND, into: qkvNQ)
+    try queryKeyValue.forward(xND, into: qkvNQ, workspace: workspace)
     try rotary.rotate(try qkvNQ.columns(rotatedColumns), heads: heads + keyValueHeads, positions: positions)
     return qkvNQ
   }
@@ -55,7 +55,7 @@ package struct Attention {
   ) throws {
     let tokens = doutND.shape[0]
     let dAttended = try workspace.buffer(.attendedGradient, [tokens, queryWidth])
-    try output.inputBackward(doutND, into: dAttended)
+    try output.inputBackward(doutND, into: dAttended, workspace: workspace)
     try output.weightBackward(doutND, input: saved.attendedNHE, sink: sink, workspace: workspace)
     let dqkv = try workspace.buffer(.queryKeyValueGradient, [tokens, queryKeyValue.outputWidth])
     try Kernels.attentionBackward(
@@ -64,7 +64,7 @@ package struct Attention {
       window: window, into: dqkv)
     try rotary.rotate(
       try dqkv.columns(rotatedColumns), heads: heads + keyValueHeads, positions: sequences.positions, inverse: true)
-    if let dxND { try queryKeyValue.inputBackward(dqkv, into: dxND) }
+    try queryKeyValue.inputBackward(dqkv, into: dxND, workspace: workspace)
     try queryKeyValue.weightBackward(dqkv, input: xND, sink: sink, workspace: workspace)
   }
 }

@@ -5,8 +5,8 @@ package import Torch
 /// N tokens, D width, F intermediate width. Saved for backward, a token: gate and up before the activation (2F); h is
 /// computed again.
 package struct FeedForward {
-  let gateUp: Linear  // [2F, D]
-  let down: Linear  // [D, F]
+  var gateUp: Linear  // [2F, D]
+  var down: Linear  // [D, F]
 
   private var intermediateWidth: Int { gateUp.outputWidth / 2 }
 
@@ -15,14 +15,14 @@ package struct FeedForward {
     let gateUpN2F = try gatesAndUps(xND, layer: layer, workspace: workspace)
     let hiddenNF = try workspace.buffer(.hidden, [xND.shape[0], intermediateWidth])
     try Kernels.swiGLU(gateUpN2F, into: hiddenNF)
-    try down.forward(hiddenNF, into: outputND, accumulating: true)
+    try down.forward(hiddenNF, into: outputND, accumulating: true, workspace: workspace)
     return gateUpN2F
   }
 
   /// What backward needs of the forward pass, without its output: `[N, 2F]`.
   func gatesAndUps(_ xND: Tensor, layer: Int, workspace: Workspace) throws -> Tensor {
     let gateUpN2F = try workspace.buffer(.gateUp, layer: layer, [xND.shape[0], 2 * intermediateWidth])
-    try gateUp.forward(xND, into: gateUpN2F)
+    try gateUp.forward(xND, into: gateUpN2F, workspace: workspace)
     return gateUpN2F
   }
 
@@ -32,10 +32,10 @@ package struct FeedForward {
     workspace: Workspace
   ) throws {
     let hidden = try workspace.buffer(.hidden, [doutND.shape[0], intermediateWidth])
-    try down.inputBackward(doutND, into: hidden)
+    try down.inputBackward(doutND, into: hidden, workspace: workspace)
     try Kernels.swiGLUBackward(savedN2F, gradientToOutput: hidden)
     try down.weightBackward(doutND, input: hidden, sink: sink, workspace: workspace)
-    try gateUp.inputBackward(savedN2F, into: dxND)
+    try gateUp.inputBackward(savedN2F, into: dxND, workspace: workspace)
     try gateUp.weightBackward(savedN2F, input: xND, sink: sink, workspace: workspace)
   }
 }

@@ -5,6 +5,8 @@ package import Torch
 ///
 /// N rows, I input width, O output width over all stacked parts.
 ///
+/// With a low-rank addition (``LowRank``) all of this is of `y + s x A' B'`.
+///
 /// Backward: `dx = dy W`, `dW = dy' x`, `db = column sums of dy`. Nothing of its own is saved: the caller hands x back.
 package struct Linear {
   package struct Part {
@@ -22,6 +24,7 @@ package struct Linear {
   let weightOI: Tensor
   let biasO: Tensor?
   package let parts: [Part]
+  package var lowRank: LowRank?
 
   package init(weight: Tensor, bias: Tensor?, parts: [Part]) {
     weightOI = weight
@@ -31,14 +34,18 @@ package struct Linear {
 
   package var outputWidth: Int { weightOI.shape[0] }
 
-  package func forward(_ xNI: Tensor, into yNO: Tensor, accumulating: Bool = false) throws {
+  package func forward(_ xNI: Tensor, into yNO: Tensor, accumulating: Bool = false, workspace: Workspace) throws {
     try yNO.setProduct(xNI, weightOI, transposeB: true, accumulating: accumulating)
     if let biasO { try yNO.add(biasO) }
+    try lowRank?.forward(xNI, adding: yNO, workspace: workspace)
   }
 
-  /// The gradient of the input, with the weight as forward used it; call it before ``weightBackward(_:input:sink:workspace:)``,
+  /// The gradient of the input where somebody needs it, with the weight as forward used it; call it before ``weightBackward(_:input:sink:workspace:)``,
   /// whose sink may update the weight.
-  package func inputBackward(_ dyNO: Tensor, into dxNI: Tensor) throws { try dxNI.setProduct(dyNO, weightOI) }
+  package func inputBackward(_ dyNO: Tensor, into dxNI: Tensor?, workspace: Workspace) throws {
+    try dxNI?.setProduct(dyNO, weightOI)
+    try lowRank?.inputBackward(dyNO, adding: dxNI, workspace: workspace)
+  }
 
   package func weightBackward(_ dyNO: Tensor, input xNI: Tensor, sink: any GradientSink, workspace: Workspace) throws {
     let demands = parts.map { GradientDemand(sink, $0.weight) }
@@ -63,6 +70,7 @@ package struct Linear {
       try gradient.accumulateColumnSums(of: try dyNO.columns(part.rows))
       try sink.consume(gradient, of: bias)
     }
+    try lowRank?.weightBackward(dyNO, input: xNI, sink: sink, workspace: workspace)
   }
 
   /// The input is laid out once for all parts.

@@ -5,9 +5,9 @@ package import Torch
 /// Saved for backward, a token: x, m (2D) and what the two parts save.
 package struct TransformerBlock {
   let attentionNorm: RMSNorm
-  package let attention: Attention
+  package var attention: Attention
   let feedForwardNorm: RMSNorm
-  package let feedForward: FeedForward
+  package var feedForward: FeedForward
 
   package struct Saved {
     let xND: Tensor

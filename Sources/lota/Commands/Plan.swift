@@ -15,7 +15,7 @@ struct Plan: ParsableCommand {
                lota plan --method fft --model models/llama --rows 7473 --mean-length 210
       """)
 
-  @Option(help: "lota, or fft for full fine-tuning.")
+  @Option(help: "lota; lora for low-rank adaptation; fft for full fine-tuning.")
   var method = TrainingMethod.lota
 
   @OptionGroup var options: ModelOptions
@@ -35,6 +35,7 @@ struct Plan: ParsableCommand {
   @OptionGroup var reading: RowOptions
   @OptionGroup var schedule: ScheduleOptions
   @OptionGroup var ticket: TicketOptions
+  @OptionGroup var lora: LoRAOptions
 
   @Option(help: "Floating-point operations a second of the device's matrix products, instead of timing them.")
   var flops: Double?
@@ -44,6 +45,7 @@ struct Plan: ParsableCommand {
 
   func validate() throws {
     let counts = [rows, meanLength].compactMap { $0 }
+    try lora.validate(method, ticket)
     guard data == nil ? counts.count == 2 : counts.isEmpty && meanLabels == nil else {
       throw ValidationError("give either --data, or --rows and --mean-length")
     }
@@ -66,6 +68,7 @@ struct Plan: ParsableCommand {
     reading.apply(to: &run)
     schedule.apply(to: &run)
     ticket.apply(to: &run)
+    lora.apply(to: &run)
     let model = try ModelConfiguration(directory: options.model)
     let plan = try TrainingPlan(run, model: model, rows: try rowSizes(run), rate: try rate(of: model))
     if json { try Output.json(plan) } else { Output.result(PlanText.render(plan)) }

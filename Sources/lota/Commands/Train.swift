@@ -3,14 +3,15 @@ import ArgumentParser
 
 struct Train: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Train an adapter: calibrate, extract the ticket, adapt.",
+    abstract: "Train an adapter: calibrate, extract the ticket, adapt; or a baseline.",
     discussion: """
       Example: lota train --method lota --model models/smollm2 --data rows.jsonl --out runs/sql
 
       The run directory holds config.yaml, metrics.jsonl, mask.safetensors, the adapter and report.html.
+      With --method lora the adapter is in PEFT's format.
       """)
 
-  @Option(help: "lota, or fft for full fine-tuning.")
+  @Option(help: "lota; lora for low-rank adaptation; fft for full fine-tuning.")
   var method = TrainingMethod.lota
 
   @OptionGroup var options: ModelOptions
@@ -20,15 +21,19 @@ struct Train: ParsableCommand {
   var out: String
 
   @OptionGroup var ticket: TicketOptions
+  @OptionGroup var lora: LoRAOptions
 
   @Flag(help: "Print one JSON object with the run's figures.")
   var json = false
+
+  func validate() throws { try lora.validate(method, ticket) }
 
   func run() throws {
     try options.compute.apply()
     var configuration = try training.configuration(model: options.model, compute: options.compute)
     configuration.method = method
     ticket.apply(to: &configuration)
+    lora.apply(to: &configuration)
     let renderer = RunRenderer()
     let run = try TrainingRun(configuration, output: out) { renderer.show($0) }
     let outcome = try run.run()

@@ -54,6 +54,14 @@ struct TicketOptions: ParsableArguments {
   @Option(help: ArgumentHelp("Mask file to use instead of calibrating.", valueName: "file"))
   var mask: String?
 
+  /// Names of the options given.
+  var given: [String] {
+    [
+      ("--sparsity", sparsity != nil), ("--calibration-steps", calibrationSteps != nil),
+      ("--calibration-fraction", calibrationFraction != nil), ("--mask", mask != nil),
+    ].filter(\.1).map(\.0)
+  }
+
   func validate() throws {
     if calibrationSteps != nil, calibrationFraction != nil {
       throw ValidationError("--calibration-steps and --calibration-fraction exclude each other")
@@ -68,6 +76,42 @@ struct TicketOptions: ParsableArguments {
     if let calibrationSteps { configuration.calibration = .steps(calibrationSteps) }
     if let calibrationFraction { configuration.calibration = .epochs(calibrationFraction) }
     configuration.mask = mask
+  }
+}
+
+/// Size of the low-rank matrices. Defaults stand in ``LoRASettings`` alone.
+struct LoRAOptions: ParsableArguments {
+  @Option(help: "Rank of the low-rank matrices, with --method lora. Default: 8.")
+  var rank: Int?
+
+  @Option(help: "Their product counts alpha / rank times, with --method lora. Default: 32.")
+  var alpha: Double?
+
+  @Option(help: "Probability that an input of theirs falls out, with --method lora. Default: 0.")
+  var loraDropout: Double?
+
+  func apply(to configuration: inout RunConfiguration) {
+    if let rank { configuration.lora.rank = rank }
+    if let alpha { configuration.lora.alpha = alpha }
+    if let loraDropout { configuration.lora.dropout = loraDropout }
+  }
+
+  /// - Throws: `ValidationError` for options of another method.
+  func validate(_ method: TrainingMethod, _ ticket: TicketOptions) throws {
+    let given = [("--rank", rank != nil), ("--alpha", alpha != nil), ("--lora-dropout", loraDropout != nil)]
+    if method != .lora, let option = given.first(where: \.1)?.0 {
+      throw ValidationError("\(option) needs --method lora")
+    }
+    if method == .lora, let option = ticket.given.first {
+      throw ValidationError("\(option) is for tickets: leave it out with --method lora")
+    }
+    if let rank, !(1...65536).contains(rank) { throw ValidationError("--rank is \(rank): use 1 to 65536") }
+    if let alpha, !(alpha > 0 && alpha.isFinite) {
+      throw ValidationError("--alpha is \(alpha): use a positive number")
+    }
+    if let loraDropout, !(loraDropout >= 0 && loraDropout < 1) {
+      throw ValidationError("--lora-dropout is \(loraDropout): use at least 0 and below 1")
+    }
   }
 }
 

@@ -23,6 +23,9 @@ enum PlanText {
       lines.append(
         row("ticket", "\(NumberText.grouped(ticket)) of \(NumberText.grouped(plan.scoped)) scoped weights"))
       lines.append(row("adapter", "\(Format.bytes(plan.resultBytes)) on disk"))
+    } else if let lowRank = plan.lowRank {
+      lines.append(row("low rank", "\(NumberText.grouped(lowRank)) numbers in matrices beside the weights"))
+      lines.append(row("adapter", "\(Format.bytes(plan.resultBytes)) on disk"))
     } else {
       lines.append(row("result", "\(Format.bytes(plan.resultBytes)) on disk"))
     }

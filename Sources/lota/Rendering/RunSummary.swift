@@ -17,10 +17,10 @@ struct RunSummary: Encodable {
 
   init(_ outcome: RunOutcome, run: TrainingRun) throws {
     self.run = run.directory.path
-    adapter = outcome.adapter?.path
+    adapter = outcome.adapter?.path ?? outcome.lora?.path
     model = outcome.modelPath
     report = run.directory.reportPath
-    trained = outcome.mask?.keptCount
+    trained = outcome.mask?.keptCount ?? outcome.lora?.parameterCount
     scoped = outcome.mask?.scopedCount
     finalLoss = outcome.records.last?.loss
     seconds = Dictionary(uniqueKeysWithValues: outcome.seconds.map { ($0.part, $0.seconds) })
@@ -41,6 +41,7 @@ struct RunSummary: Encodable {
     if let model { lines.append("model    \(model)") }
     lines.append("report   \(report)")
     if let trained, let scoped { lines.append("trained  \(trained) of \(scoped) scoped weights") }
+    if let trained, scoped == nil { lines.append("trained  \(trained) numbers in low-rank matrices") }
     lines.append("memory   \(Format.bytes(peakMemoryBytes)) at the peak")
     return lines.joined(separator: "\n")
   }

@@ -18,7 +18,8 @@ import Torch
 
   private func forward(_ linear: Linear, _ x: [Double], _ dtype: DType = .float64) throws -> [Double] {
     let y = try Tensor.full([x.count / 4, 5], .nan, dtype)
-    try linear.forward(try tensor(x, [x.count / 4, 4], dtype), into: y)
+    try linear.forward(
+      try tensor(x, [x.count / 4, 4], dtype), into: y, workspace: Workspace(dtype: dtype, device: .cpu))
     return try y.values()
   }
 
@@ -27,16 +28,17 @@ import Torch
     let weight: [Double] = [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, -1, 0, 0, 0]
     let layer = try linear(weight, [0, 10, 0, 0, 1], dtype)
     #expect(try forward(layer, [1, 2, 3, 4], dtype) == [1, 12, 7, 10, 0])
+    let workspace = Workspace(dtype: dtype, device: .cpu)
     let y = try Tensor.full([1, 5], 100, dtype)
-    try layer.forward(try tensor([1, 2, 3, 4], [1, 4], dtype), into: y, accumulating: true)
+    try layer.forward(try tensor([1, 2, 3, 4], [1, 4], dtype), into: y, accumulating: true, workspace: workspace)
     #expect(try y.values(as: Double.self) == [101, 112, 107, 110, 100])
     let dx = try Tensor.full([1, 4], .nan, dtype)
-    try layer.inputBackward(try tensor([1, 2, 3, 4, 5], [1, 5], dtype), into: dx)
+    try layer.inputBackward(try tensor([1, 2, 3, 4, 5], [1, 5], dtype), into: dx, workspace: workspace)
     #expect(try dx.values(as: Double.self) == [0, 6, 7, 7])
     let sink = RecordingSink()
     try layer.weightBackward(
       try tensor([1, 2, 3, 4, 5], [1, 5], dtype), input: try tensor([1, 0, -1, 2], [1, 4], dtype), sink: sink,
-      workspace: Workspace(dtype: dtype, device: .cpu))
+      workspace: workspace)
     #expect(sink.gradients["a.weight"] == [1, 0, -1, 2, 2, 0, -2, 4])
     #expect(sink.gradients["b.weight"] == [3, 0, -3, 6, 4, 0, -4, 8, 5, 0, -5, 10])
     #expect(sink.gradients["a.bias"] == [1, 2] && sink.gradients["b.bias"] == [3, 4, 5])
@@ -50,7 +52,7 @@ import Torch
     let dy = generator.values(3 * 5)
     let layer = try linear(weight, bias)
     let dx = try Tensor.empty([3, 4], .float64)
-    try layer.inputBackward(try tensor(dy, [3, 5]), into: dx)
+    try layer.inputBackward(try tensor(dy, [3, 5]), into: dx, workspace: Workspace(dtype: .float64, device: .cpu))
     try expectGradient(try dx.values(), of: { dot(try forward(layer, $0), dy) }, at: x, "dx")
     let sink = RecordingSink()
     try layer.weightBackward(
