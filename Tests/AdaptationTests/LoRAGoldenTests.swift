@@ -45,22 +45,27 @@ import Torch
   }
 
   /// Whole batches, and batches split into passes of a row or two.
-  @Test(arguments: ["rmsprop", "adamw", "sgd"], [nil, 40]) func training(_ variant: String, _ tokens: Int?) throws {
-    let (model, additions) = try goldens.started()
+  @Test(
+    arguments: ["rmsprop", "adamw", "sgd"], [(DType.float64, nil), (.float64, 40), (.float32, nil), (.float32, 40)])
+  func training(_ variant: String, _ way: (dtype: DType, tokens: Int?)) throws {
+    let (model, additions) = try goldens.started(way.dtype)
     var options = Self.options(variant)
-    options.microBatchTokens = tokens
+    options.microBatchTokens = way.tokens
+    // From random matrices and at such rates, losses halve in five steps and rounding grows by the step, the reference's
+    // softmax and rotation in float32 included.
+    let (losses, values) = way.dtype == .float64 ? (1e-5, 5e-5) : (5e-5, 1e-3)
     let sink = try LowRankSink(options, additions: additions)
     var records: [MetricsRecord] = []
     try TrainingPhase(.training, options: options, rows: try goldens.training.rows()).run(model, sink: sink) {
       records.append($0.record)
       return .proceed
     }
-    expectClose(records.map(\.loss), try goldens.values(variant + ".losses"), relative: 1e-5, "losses")
-    expectClose(records.map(\.tokenLoss), try goldens.values(variant + ".token_losses"), relative: 1e-5)
+    expectClose(records.map(\.loss), try goldens.values(variant + ".losses"), relative: losses, "losses")
+    expectClose(records.map(\.tokenLoss), try goldens.values(variant + ".token_losses"), relative: losses)
     for parameter in additions.parameters {
       let expected = try goldens.values("\(variant).base_model.model.\(parameter.name)")
       let error = relativeError(try parameter.value.values(), expected)
-      #expect(error < 1e-4, "\(parameter.name): \(error)")
+      #expect(error < values, "\(parameter.name): \(error)")
     }
   }
 

@@ -134,19 +134,21 @@ import Torch
     expectClose(last, Array(logits[(10 * width)...]), absolute: 1e-5)
   }
 
-  @Test(arguments: [(DType.bfloat16, 0.1), (.float16, 0.02)])
-  func halfPrecision(_ precision: (dtype: DType, tolerance: Double)) throws {
+  /// In half precision their gradients are about as exact as those of the weights they stand beside.
+  @Test(arguments: [DType.bfloat16, .float16]) func halfPrecision(_ dtype: DType) throws {
     func gradients(_ dtype: DType) throws -> [String: [Double]] {
       let (model, _) = try model(dtype)
-      let sink = RecordingSink { $0.contains("lora") }
+      let sink = RecordingSink { $0.contains("_proj") }
       _ = try model.backward(
         try model.pack(Self.sequences), labels: try allLabels(Self.sequences), scale: 0.5, sink: sink)
       return sink.gradients
     }
-    let (half, exact) = (try gradients(precision.dtype), try gradients(.float64))
-    for (name, expected) in exact {
-      let errors = relativeErrors(try #require(half[name]), expected)
-      #expect(errors.norm < precision.tolerance, "\(name): \(errors)")
+    let (half, exact) = (try gradients(dtype), try gradients(.float64))
+    let errors = try exact.map { name, expected in
+      (isLowRank: name.contains("lora"), error: relativeErrors(try #require(half[name]), expected).norm)
     }
+    let worst = errors.filter { !$0.isLowRank }.map(\.error).max() ?? 0
+    let worstLowRank = errors.filter(\.isLowRank).map(\.error).max() ?? .infinity
+    #expect(worstLowRank < 2 * worst && worst < 0.5, "\(worstLowRank), beside \(worst)")
   }
 }

@@ -44,7 +44,7 @@ public enum OptimizerSettings: Codable, Equatable, Sendable {
 public enum Clipping: String, Codable, Sendable, CaseIterable {
   /// Each tensor's norm by itself, after masking: possible while gradients are consumed one by one.
   case perTensor = "per-tensor"
-  /// The norm over all tickets' gradients together; for tickets only.
+  /// The norm over all gradients together; for tickets and low-rank matrices.
   case global
 }
 

@@ -142,7 +142,7 @@ struct ScheduleOptions: ParsableArguments {
   @Option(help: "Largest gradient norm; 0: no clipping. Default: 1.")
   var maxGradNorm: Double?
 
-  @Option(help: "Clip each tensor (per-tensor) or the whole ticket together (global). Default: per-tensor.")
+  @Option(help: "Clip each tensor (per-tensor) or all together (global; not with fft). Default: per-tensor.")
   var clipping: Clipping?
 
   @Option(help: "sequence-sum (the paper's) or token-mean. Default: sequence-sum.")
