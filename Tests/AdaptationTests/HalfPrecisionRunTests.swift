@@ -57,6 +57,7 @@ import Torch
     #expect(
       outcome.records.map(\.phase) == Array(repeating: .calibration, count: 5) + Array(repeating: .adaptation, count: 5)
     )
+    #expect(small.notes.contains { $0.contains("calibrate in float32") } == (computeType != nil))
     let (mask, adapter) = (try #require(outcome.mask), try #require(outcome.adapter))
     #expect(mask.keptCount == 1382)
     for name in adapter.tensorNames { #expect(try adapter.entries(of: name)?.dtype == .bfloat16) }
@@ -85,8 +86,7 @@ import Torch
     #expect(changed > mask.keptCount * 9 / 10)
   }
 
-  /// The values on disk are the float32 ones of the last step, rounded to the nearest bfloat16 at the end and not before:
-  /// a run whose masters are read shows the same.
+  /// The values of the last step, rounded to the nearest bfloat16, ties to even.
   @Test func roundedOnceToNearestEven() throws {
     let model = try LanguageModel(directory: base)
     let name = "model.layers.0.self_attn.q_proj.weight"

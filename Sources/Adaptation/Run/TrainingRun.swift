@@ -143,9 +143,17 @@ public struct TrainingRun {
       try recorder.train(.calibration, options: options, rows: rows, model: loaded.model, sink: sink)
       return (ZeroWeights(like: loaded.base), sink.source())
     }
+    noteLostUpdates("the ticket is then hardly better than a random one: calibrate in float32", &recorder)
     let sink = DenseSink(options)
     try recorder.train(.calibration, options: options, rows: rows, model: loaded.model, sink: sink)
     return (loaded.base, LiveWeights(loaded.model))
+  }
+
+  /// Training of all weights has no master values.
+  private func noteLostUpdates(_ advice: String, _ recorder: inout Recorder) {
+    let type = loaded.model.dtype
+    guard type == .bfloat16 || type == .float16 else { return }
+    recorder.note("\(type.configurationName) weights lose updates that are small beside them; \(advice)")
   }
 
   private func writeAdapter(mask: Mask, fingerprint: ModelFingerprint) throws -> Adapter {
@@ -174,6 +182,7 @@ public struct TrainingRun {
   // MARK: - Full fine-tuning
 
   private func fineTune(_ recorder: inout Recorder) throws -> RunOutcome {
+    noteLostUpdates("train in float32", &recorder)
     let sink = DenseSink(configuration.training)
     try recorder.train(.training, options: configuration.training, rows: rows, model: loaded.model, sink: sink)
     try recorder.measure("writing") {
