@@ -110,6 +110,15 @@ import Torch
     #expect(try values(loaded) == base)
   }
 
+  @Test func lowRankAdapter() throws {
+    let (store, _) = try store()
+    try FileSystem.createDirectory(directory("peft"))
+    try FileSystem.writeAtomically(
+      #"{"peft_type": "LORA", "r": 8}"#, to: FileSystem.join(directory("peft"), "adapter_config.json"))
+    #expect(throws: AdapterStoreError.notSparse(directory("peft"))) { try store.add(directory("peft"), named: "new") }
+    #expect(store.names == ["both", "math", "sql"])
+  }
+
   @Test func messages() {
     #expect("\(AdapterStoreError.unknownName("x", known: ["a", "b"]))" == "no adapter is called 'x': use a, b")
     #expect("\(AdapterStoreError.unknownName("x", known: []))".contains("none is loaded"))

@@ -29,11 +29,12 @@ public final class AdapterStore {
 
   /// Opens an adapter, checks that it belongs to the model's base, and keeps its entries in memory.
   ///
-  /// - Throws: ``AdapterStoreError`` for a name that is taken or unfit; `TicketsError` or `CheckpointError` for an adapter
-  ///   that is damaged or belongs to another base.
+  /// - Throws: ``AdapterStoreError`` for a name that is taken or unfit, or a PEFT adapter; `TicketsError` or
+  ///   `CheckpointError` for an adapter that is damaged or belongs to another base.
   public func add(_ directory: String, named name: String) throws {
     guard AdapterReference.isUsable(name: name) else { throw AdapterStoreError.unusableName(name) }
     guard adapters[name] == nil else { throw AdapterStoreError.nameTaken(name) }
+    guard !LoRAAdapter.isPEFT(directory) else { throw AdapterStoreError.notSparse(directory) }
     let adapter = try Adapter(directory: directory)
     try adapter.verify(base: loaded.base)
     adapters[name] = try adapter.tensorNames.compactMap { try adapter.entries(of: $0) }
@@ -121,6 +122,8 @@ public enum AdapterStoreError: Error, Equatable, Sendable {
   case unknownName(String, known: [String])
   case nameTaken(String)
   case unusableName(String)
+  /// A PEFT adapter, which changes whole matrices.
+  case notSparse(String)
 }
 
 extension AdapterStoreError: CustomStringConvertible {
@@ -133,6 +136,8 @@ extension AdapterStoreError: CustomStringConvertible {
     case .nameTaken(let name): "an adapter called '\(name)' is loaded already: choose another name"
     case .unusableName(let name):
       "'\(name)' cannot name an adapter: use one word without spaces, '=' and '/', as in NAME=DIR"
+    case .notSparse(let directory):
+      "\(directory) is a PEFT adapter; only lota's sparse ones can be switched: use it with lota generate --adapter"
     }
   }
 }
