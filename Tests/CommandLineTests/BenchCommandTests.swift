@@ -11,6 +11,19 @@ struct BenchCommandTests {
     return try result.json()
   }
 
+  @Test("low-rank adaptation")
+  func lowRank() throws {
+    let figures = try figures(["--rank", "4"])
+    #expect(figures["phase"] as? String == "training")
+    // Inputs and outputs of the projections, in two layers.
+    let trained = 4 * 2 * (2 * (64 + 64) + 2 * (64 + 32) + 3 * (64 + 128))
+    #expect(figures["trained"] as? Int == trained && figures["stateBytes"] as? Int == 4 * trained)
+    let scoped = 73_728.0
+    let operations = 120 * (4 * scoped + 6 * Double(trained)) + 12 * 3 * 820 * 64 * 2 + 4.0 * 117 * 64 * 512
+    let found = try #require(figures["teraflopPerStep"] as? Double)
+    #expect(abs(found * 1e12 / operations - 1) < 1e-9)
+  }
+
   @Test("both phases, every type", arguments: ["calibration", "adaptation"], ["float32", "bfloat16"])
   func phases(phase: String, dtype: String) throws {
     let figures = try figures([

@@ -11,8 +11,9 @@ public struct StepBenchmark: Sendable {
   public var device = Device.cpu
   /// nil: float32 on the CPU, else the checkpoint's, else bfloat16.
   public var dtype: DType?
-  /// Calibration trains all weights, adaptation a ticket.
+  /// Calibration trains all weights, adaptation a ticket, training the matrices of `lora`.
   public var phase = Phase.adaptation
+  public var lora = LoRASettings()
   public var sparsity = 0.9
   /// Tokens a row.
   public var length = 512
@@ -80,7 +81,7 @@ public struct StepBenchmark: Sendable {
     func require(_ condition: Bool, _ name: String, _ value: Any, _ expected: String) throws {
       guard condition else { throw TrainingError.invalidOption(name: name, value: "\(value)", expected: expected) }
     }
-    try require(phase == .calibration || phase == .adaptation, "phase", phase.rawValue, "calibration or adaptation")
+    try lora.validate()
     try require(
       (2...model.maximumPositions).contains(length), "length", length, "from 2 to \(model.maximumPositions)")
     try require((1..<length).contains(promptLength), "prompt-length", promptLength, "from 1 to \(length - 1)")
@@ -106,6 +107,10 @@ public struct StepBenchmark: Sendable {
     if phase == .calibration {
       return (DenseSink(training), model.parameters.reduce(0) { $0 + $1.value.elementCount })
     }
+    if phase == .training {
+      let additions = try model.addLowRank(lora, seed: training.seed)
+      return (try LowRankSink(training, additions: additions), additions.settings.parameterCount(self.model))
+    }
     let names = Set(TicketScope.scopedNames(of: model.parameters.map(\.name)))
     let mask = try TicketSelection.random(
       shapes: model.shapes.filter { names.contains($0.key) }, amount: .sparsity(sparsity), seed: training.seed)
@@ -130,7 +135,10 @@ public struct StepBenchmark: Sendable {
     for _ in 0..<training.batchSize {
       work.add(RowSize(tokens: length, labels: length - promptLength), window: self.model.slidingWindow)
     }
-    let operations = try work.operations(self.model) { phase == .calibration || TicketScope.Weight(name: $0) != nil }
+    let lowRankCount = phase == .training ? lora.additions.parameterCount(self.model) : 0
+    let operations = try work.operations(self.model, lowRankCount: lowRankCount) {
+      phase == .calibration || (phase == .adaptation && TicketScope.Weight(name: $0) != nil)
+    }
     return Report(
       phase: phase, device: device.description, dtype: model.dtype.configurationName,
       parameters: model.parameters.reduce(0) { $0 + $1.value.elementCount }, trained: trained,

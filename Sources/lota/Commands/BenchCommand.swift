@@ -33,6 +33,9 @@ struct BenchCommand: ParsableCommand {
     @Option(help: "Sequences a step.")
     var batchSize = 32
 
+    @Option(help: "Time low-rank adaptation of this rank instead of a phase of tickets.")
+    var rank: Int?
+
     @Option(help: "Tokens a sequence.")
     var length = 512
 
@@ -67,6 +70,7 @@ struct BenchCommand: ParsableCommand {
       if Phase(rawValue: phase) != .calibration, Phase(rawValue: phase) != .adaptation {
         throw ValidationError("--phase is '\(phase)': use calibration or adaptation")
       }
+      if let rank, !(1...65536).contains(rank) { throw ValidationError("--rank is \(rank): use 1 to 65536") }
       if let optimizer, OptimizerSettings(name: optimizer) == nil {
         throw ValidationError("--optimizer is '\(optimizer)': use \(OptimizerSettings.names.joined(separator: ", "))")
       }
@@ -82,6 +86,7 @@ struct BenchCommand: ParsableCommand {
       benchmark.device = compute.resolvedDevice
       benchmark.dtype = compute.resolvedType
       benchmark.phase = Phase(rawValue: phase) ?? .adaptation
+      if let rank { (benchmark.phase, benchmark.lora.rank) = (.training, rank) }
       (benchmark.sparsity, benchmark.length, benchmark.promptLength) = (sparsity, length, promptLength)
       (benchmark.steps, benchmark.warmupSteps) = (steps, warmup)
       benchmark.training.batchSize = batchSize
