@@ -95,13 +95,16 @@ public struct ModelFingerprint: Equatable, Sendable {
   }
 
   /// SHA-256 of bytes in memory, as lower-case hex.
-  public static func digest(of bytes: UnsafeRawBufferPointer) -> String {
+  public static func digest(of bytes: UnsafeRawBufferPointer) -> String { hex(digestBytes(of: bytes)) }
+
+  /// SHA-256 of bytes in memory.
+  package static func digestBytes(of bytes: UnsafeRawBufferPointer) -> [UInt8] {
     var hash = SHA256()
     hash.update(bufferPointer: bytes)
-    return hex(hash.finalize())
+    return Array(hash.finalize())
   }
 
-  private static func hex(_ digest: SHA256Digest) -> String {
+  private static func hex(_ digest: some Sequence<UInt8>) -> String {
     let digits = Array("0123456789abcdef".utf8)
     return String(decoding: digest.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
   }

@@ -10,6 +10,8 @@ public final class SafetensorsFile: @unchecked Sendable {
   /// Each tensor's description and its bytes' place in the file.
   private let places: [String: (description: TensorDescription, range: Range<Int>)]
   package let file: MappedFile
+  /// Size of the file.
+  public var byteCount: Int { file.byteCount }
 
   /// - Throws: ``CheckpointError``: the file cannot be opened, is not whole, or its header breaks a rule of the format.
   public init(path: String) throws {

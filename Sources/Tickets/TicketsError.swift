@@ -33,6 +33,11 @@ public enum TicketsError: Error, Equatable, Sendable {
   case trainedOutsideMask(tensor: String, index: Int)
   case wrongValueCount(tensor: String, expected: Int, found: Int)
   case outputIsTheBase(String)
+  case adapterNotApplied(adapter: String, tensors: [String])
+  case elementTypeNotHeld(tensor: String, dtype: String)
+  case modelsDiffer(path: String, problems: [String])
+  case nothingChanged(base: String, tuned: String)
+  case basesDiffer(first: String, second: String, tensor: String)
 
   /// Where a value that is not finite was met.
   public enum NonFiniteSource: String, Equatable, Sendable {
@@ -55,7 +60,8 @@ extension TicketsError: CustomStringConvertible, LocalizedError {
     case .maskMalformed, .paddingBitsSet, .packedByteCount, .masksCoverDifferentTensors, .maskDoesNotFit:
       maskDescription
     case .adapterMalformed, .adapterUnsupportedVersion, .adapterDoesNotFit, .wrongBase, .adaptersOverlap,
-      .trainedOutsideMask, .wrongValueCount, .outputIsTheBase:
+      .trainedOutsideMask, .wrongValueCount, .outputIsTheBase, .adapterNotApplied, .elementTypeNotHeld,
+      .modelsDiffer, .nothingChanged, .basesDiffer:
       adapterDescription
     }
   }
@@ -128,7 +134,10 @@ extension TicketsError: CustomStringConvertible, LocalizedError {
     case .adapterMalformed(let path, let problem):
       "\(path) is not a usable adapter: \(problem); write or fetch it again"
     case .adapterUnsupportedVersion(let path, let version):
-      "\(path) has adapter format version \(version), which this program cannot read; use a newer program"
+      """
+      \(path) has adapter format version \(version), and this program reads version \
+      \(AdapterConfiguration.currentVersion); use the release that wrote it, or write the adapter again
+      """
     case .adapterDoesNotFit(let path, let problems):
       "adapter \(path) does not fit the model: \(Self.list(problems)); use the base it was trained on"
     case .wrongBase(let adapter, let tensors):
@@ -143,7 +152,23 @@ extension TicketsError: CustomStringConvertible, LocalizedError {
     case .wrongValueCount(let tensor, let expected, let found):
       "\(found) bytes of trained values for tensor \(tensor), expected \(expected)"
     case .outputIsTheBase(let path):
-      "\(path) is the base model itself; choose another directory for the result"
+      "\(path) is the model itself; choose another directory for the result"
+    case .adapterNotApplied(let adapter, let tensors):
+      """
+      the model does not hold adapter \(adapter): \(Self.list(tensors)) differ(s) from its trained weights; \
+      remove it from the model that it was applied to
+      """
+    case .modelsDiffer(let path, let problems):
+      "\(path) is not a fine-tune of the base: \(Self.list(problems)); use two models of one architecture and type"
+    case .nothingChanged(let base, let tuned):
+      "\(tuned) has the same weights as \(base): there is nothing to extract"
+    case .basesDiffer(let first, let second, let tensor):
+      """
+      adapters \(first) and \(second) were trained on different bases (tensor \(tensor)); only adapters of one base \
+      can be compared
+      """
+    case .elementTypeNotHeld(let tensor, let dtype):
+      "tensor \(tensor) is \(dtype); adapters hold changes of F32, BF16 and F16 weights"
     default: ""
     }
   }

@@ -55,9 +55,9 @@ struct AdapterTests {
     #expect(try Checkpoint(directory: directory("applied")).allBytes() == trained.allBytes())
   }
 
-  @Test(arguments: [DType.float32, .bfloat16])
-  func entriesScatterIntoALiveTensorAndComeOutExactly(dtype: DType) throws {
-    let (base, trained, _, adapter) = try make(dtype)
+  @Test(arguments: [DType.float32, .bfloat16, .float16])
+  func entriesChangeALiveTensorAndComeOutExactly(dtype: DType) throws {
+    let (base, trained, mask, adapter) = try make(dtype)
     for name in base.tensors.map(\.name) {
       let original = try base.bytes(of: name)
       var live = original
@@ -65,12 +65,56 @@ struct AdapterTests {
         #expect(TicketScope.Weight(name: name) == nil)
         continue
       }
-      let kept = live.withUnsafeBytes { entries.gather(from: $0) }
-      live.withUnsafeMutableBytes { entries.scatter(into: $0) }
+      #expect(entries.indices.map(Int.init) == mask[name]?.bits.setIndices)
+      live.withUnsafeMutableBytes { entries.add(to: $0) }
       #expect(try live == trained.bytes(of: name))
-      live.withUnsafeMutableBytes { entries.scatter(kept, into: $0) }
+      let tuned = live.withUnsafeBytes { entries.gather(from: $0) }
+      #expect(original.withUnsafeBytes { entries.trained(from: entries.gather(from: $0)) } == tuned)
+      live.withUnsafeMutableBytes { entries.remove(from: $0) }
       #expect(live == original)
     }
+  }
+
+  @Test(arguments: [DType.float32, .bfloat16, .float16])
+  func anyBitPatternsComeBack(dtype: DType) throws {
+    // NaN, infinities, signed zeros, subnormals and changes of sign, in both directions.
+    var special: [Float] = [.nan, -.nan, .infinity, -.infinity, 0, -0, 1, -1, 0.375]
+    special += [.leastNonzeroMagnitude, -.leastNonzeroMagnitude, .greatestFiniteMagnitude]
+    let name = "model.layers.0.mlp.up_proj.weight"
+    let pairs = special.flatMap { base in special.map { (base, $0) } }
+    let shape = [special.count, special.count]
+    let base = try SmallModel(dtype: dtype, tensors: [name: (shape, pairs.map(\.0))]).write(to: directory("base"))
+    let tuned = try SmallModel(dtype: dtype, tensors: [name: (shape, pairs.map(\.1))]).write(to: directory("tuned"))
+    let mask = try Mask(entries: [.init(name: name, shape: shape, bits: BitMask(count: pairs.count, filled: true))])
+    let adapter = try Adapter.write(to: directory("a"), base: base, tuned: tuned, mask: mask, provenance: provenance)
+    try adapter.apply(to: base, output: directory("applied"))
+    #expect(try Checkpoint(directory: directory("applied")).allBytes() == tuned.allBytes())
+    try Adapter.remove([adapter], from: tuned, output: directory("removed"))
+    #expect(try Checkpoint(directory: directory("removed")).allBytes() == base.allBytes())
+  }
+
+  @Test(arguments: [DType.float32, .bfloat16, .float16], [0.0, 0.8, 0.99])
+  func removingGivesTheBaseBack(dtype: DType, sparsity: Double) throws {
+    let (base, trained, _, adapter) = try make(dtype, sparsity: sparsity)
+    try Adapter.remove([adapter], from: trained, output: directory("removed"))
+    #expect(try Checkpoint(directory: directory("removed")).allBytes() == base.allBytes())
+  }
+
+  @Test func removingOneOfTwoLeavesTheOther() throws {
+    let (base, _, firstMask, first) = try make(name: "first", seed: 1)
+    let (_, secondOnly, _, second) = try make(name: "second", seed: 2, excluding: firstMask)
+    try Adapter.apply([first, second], to: base, output: directory("both"))
+    let both = try Checkpoint(directory: directory("both"))
+    try Adapter.remove([first], from: both, output: directory("without"))
+    #expect(try Checkpoint(directory: directory("without")).allBytes() == secondOnly.allBytes())
+    try Adapter.remove([second, first], from: both, output: directory("neither"))
+    #expect(try Checkpoint(directory: directory("neither")).allBytes() == base.allBytes())
+    // It is not in there any more.
+    let without = try Checkpoint(directory: directory("without"))
+    #expect(throws: TicketsError.adapterNotApplied(adapter: first.path, tensors: first.tensorNames)) {
+      try Adapter.remove([first], from: without, output: directory("twice"))
+    }
+    #expect(!FileSystem.exists(directory("twice")))
   }
 
   @Test func writesFromValuesInMemory() throws {

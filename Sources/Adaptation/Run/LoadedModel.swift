@@ -28,10 +28,10 @@ public final class LoadedModel {
     let lowRank = try adapters.filter(LoRAAdapter.isPEFT).map { try LoRAAdapter(directory: $0) }
     for adapter in lowRank { try adapter.verify(base: base) }
     let opened = try adapters.filter { !LoRAAdapter.isPEFT($0) }.map { try Adapter(directory: $0) }
-    for adapter in opened { try adapter.verify(base: base) }
+    try Adapter.verify(opened, base: base)
     try Adapter.checkDisjoint(opened)
     model = try LanguageModel(configuration, weights: base, dtype: dtype, device: device)
-    for adapter in opened { try model.apply(adapter) }
+    try model.apply(opened, base: base)
     for adapter in lowRank { try adapter.merge(into: model) }
   }
 
@@ -53,14 +53,21 @@ public struct ModelMismatch: Error, Equatable, Sendable, CustomStringConvertible
 }
 
 extension LanguageModel {
-  /// Writes an adapter's trained values over the live weights; check its base first.
-  public func apply(_ adapter: Adapter) throws {
-    for name in adapter.tensorNames {
-      guard let entries = try adapter.entries(of: name), let parameter = parameter(named: name) else { continue }
-      let values = try Tensor.empty([entries.indices.count], entries.dtype)
-      try entries.values.withUnsafeBytes { try values.copyBytes(from: $0) }
-      let wide = try values.converted(to: dtype, on: device)
-      try parameter.value.scatter(wide, at: try Tensor.from(entries.indices, on: device))
+  /// Applies adapters to live weights; check base and disjointness first. A few tensors' entries are in memory at a time.
+  ///
+  /// - Throws: `adapterMalformed` for a damaged stream: then some tensors are changed and others not.
+  func apply(_ adapters: [Adapter], base: Checkpoint) throws {
+    let target = try AdapterTarget(self, base: base)
+    for adapter in adapters {
+      // The engine's operations come from one thread at a time.
+      let inPlace = adapter.tensorNames.allSatisfy(target.isChangedInPlace)
+      guard !inPlace else {
+        try adapter.forEachTensor { try target.change($0.name, adding: [$0]) }
+        continue
+      }
+      for name in adapter.tensorNames {
+        if let entries = try adapter.entries(of: name) { try target.change(name, adding: [entries]) }
+      }
     }
   }
 

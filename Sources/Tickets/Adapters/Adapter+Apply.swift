@@ -12,7 +12,7 @@ extension Adapter {
   ///   - directory: must not exist, or be empty, unless `overwrite`; it appears only when it is complete.
   ///   - verifiesBase: compare the digest of every tensor that is changed; without it, only names, shapes and element
   ///     types are checked.
-  /// - Throws: `adaptersOverlap`, `adapterDoesNotFit`, `wrongBase`, `outputIsTheBase`, `CheckpointError`.
+  /// - Throws: `adaptersOverlap`, `adapterDoesNotFit`, `wrongBase`, `adapterMalformed`, `outputIsTheBase`, `CheckpointError`.
   public static func apply(
     _ adapters: [Adapter], to base: Checkpoint, output directory: String, verifiesBase: Bool = true,
     overwrite: Bool = false
@@ -26,22 +26,12 @@ extension Adapter {
     _ adapters: [Adapter], to base: Checkpoint, output directory: String, verifiesBase: Bool = true,
     overwrite: Bool = false, bufferByteCount: Int
   ) throws {
-    try FileSystem.checkPublishable(directory, overwrite: overwrite)
-    let source = FileSystem.isDirectory(base.path) ? base.path : FileSystem.parent(of: base.path)
-    guard canonicalPath(directory) != canonicalPath(source) else { throw TicketsError.outputIsTheBase(directory) }
-    for adapter in adapters { try adapter.verify(base: base, digests: verifiesBase) }
+    let source = try checkOutput(directory, of: base, overwrite: overwrite)
+    try verify(adapters, base: base, digests: verifiesBase)
     try checkDisjoint(adapters)
-    try FileSystem.publishDirectory(directory, overwrite: overwrite) { temporary in
-      let writer = try ShardedCheckpointWriter(directory: temporary, tensors: base.tensors)
-      for tensor in base.tensors {
-        let entries = try adapters.compactMap { try $0.entries(of: tensor.name) }
-        try copy(tensor, of: base, changedBy: entries, bufferByteCount: bufferByteCount) {
-          try writer.append(tensor.name, $0)
-        }
-      }
-      try writer.finish()
-      try FileSystem.copyAuxiliaryModelFiles(from: source, to: temporary)
-    }
+    try rewrite(
+      base, from: source, to: directory, overwrite: overwrite, adapters: adapters, adding: true,
+      bufferByteCount: bufferByteCount)
   }
 
   /// Writes the model that the base becomes with this adapter. See ``apply(_:to:output:verifiesBase:overwrite:)``.
@@ -51,8 +41,51 @@ extension Adapter {
     try Self.apply([self], to: base, output: directory, verifiesBase: verifiesBase, overwrite: overwrite)
   }
 
+  /// Writes the model that `tuned` is without these adapters: on their weights, and only there, the base's values return, bit
+  /// for bit. Other adapters that `tuned` holds stay.
+  ///
+  /// - Throws: `adapterNotApplied` when `tuned` does not hold an adapter's trained weights; else as
+  ///   ``apply(_:to:output:verifiesBase:overwrite:)``.
+  public static func remove(
+    _ adapters: [Adapter], from tuned: Checkpoint, output directory: String, overwrite: Bool = false
+  ) throws {
+    let source = try checkOutput(directory, of: tuned, overwrite: overwrite)
+    for adapter in adapters { try adapter.verify(appliedIn: tuned) }
+    try checkDisjoint(adapters)
+    try rewrite(
+      tuned, from: source, to: directory, overwrite: overwrite, adapters: adapters, adding: false,
+      bufferByteCount: 4 << 20)
+  }
+
+  // MARK: - Parts
+
+  /// The directory that holds `model`, once it is clear that the output can be written and is another.
+  private static func checkOutput(_ directory: String, of model: Checkpoint, overwrite: Bool) throws -> String {
+    try FileSystem.checkPublishable(directory, overwrite: overwrite)
+    let source = FileSystem.isDirectory(model.path) ? model.path : FileSystem.parent(of: model.path)
+    guard canonicalPath(directory) != canonicalPath(source) else { throw TicketsError.outputIsTheBase(directory) }
+    return source
+  }
+
+  private static func rewrite(
+    _ model: Checkpoint, from source: String, to directory: String, overwrite: Bool, adapters: [Adapter], adding: Bool,
+    bufferByteCount: Int
+  ) throws {
+    try FileSystem.publishDirectory(directory, overwrite: overwrite) { temporary in
+      let writer = try ShardedCheckpointWriter(directory: temporary, tensors: model.tensors)
+      for tensor in model.tensors {
+        let entries = try adapters.compactMap { try $0.entries(of: tensor.name) }
+        try copy(tensor, of: model, changedBy: entries, adding: adding, bufferByteCount: bufferByteCount) {
+          try writer.append(tensor.name, $0)
+        }
+      }
+      try writer.finish()
+      try FileSystem.copyAuxiliaryModelFiles(from: source, to: temporary)
+    }
+  }
+
   private static func copy(
-    _ tensor: TensorDescription, of base: Checkpoint, changedBy entries: [AdapterEntries],
+    _ tensor: TensorDescription, of model: Checkpoint, changedBy entries: [AdapterEntries], adding: Bool,
     bufferByteCount: Int, _ append: (UnsafeRawBufferPointer) throws -> Void
   ) throws {
     let size = tensor.dtype.byteCount
@@ -63,14 +96,12 @@ extension Adapter {
     for start in stride(from: 0, to: tensor.elementCount, by: step) {
       let end = min(start + step, tensor.elementCount)
       let part = UnsafeMutableRawBufferPointer(rebasing: buffer[..<((end - start) * size)])
-      try base.readBytes(of: tensor.name, range: (start * size)..<(end * size), into: part)
+      try model.readBytes(of: tensor.name, range: (start * size)..<(end * size), into: part)
       for (which, entry) in entries.enumerated() {
         let first = next[which]
         var last = first
         while last < entry.indices.count, Int(entry.indices[last]) < end { last += 1 }
-        entry.values.withUnsafeBytes {
-          entry.scatter($0, positions: first..<last, into: part, firstElement: start)
-        }
+        entry.change(part, firstElement: start, positions: first..<last, adding: adding)
         next[which] = last
       }
       try append(UnsafeRawBufferPointer(part))

@@ -1,4 +1,6 @@
 public import Checkpoints
+import Foundation
+import Synchronization
 public import Torch
 
 #if canImport(Glibc)
@@ -21,14 +23,15 @@ extension Adapter {
     }
   }
 
-  /// Writes an adapter, tensor by tensor, into a directory that appears only when it is complete.
+  /// Writes an adapter into a directory that appears only when it is complete. Memory grows with the adapter, not the model.
   ///
   /// - Parameters:
   ///   - directory: must not exist, or be empty, unless `overwrite`.
   ///   - mask: which weights were trained; tensors without any are left out.
   ///   - fingerprint: the base's, when the caller has it already; else every byte of the base is read to compute it.
   ///   - values: gives a tensor's trained values as stored, one element of the base's type for each index.
-  /// - Throws: `maskDoesNotFit`, `tensorTooLarge`, `wrongValueCount`, what `values` throws, and `CheckpointError`.
+  /// - Throws: `maskDoesNotFit`, `tensorTooLarge`, `elementTypeNotHeld`, `wrongValueCount`, what `values` throws, and
+  ///   `CheckpointError`.
   @discardableResult
   public static func write(
     to directory: String, base: Checkpoint, mask: Mask, provenance: Provenance, fingerprint: ModelFingerprint? = nil,
@@ -38,35 +41,22 @@ extension Adapter {
     let changed = mask.entries.filter { $0.bits.populationCount > 0 }
     let tensors = try describe(changed, in: base)
     let fingerprint = try fingerprint ?? ModelFingerprint(base)
-    let baseTensors = try baseTensors(tensors, of: changed, fingerprint: fingerprint, base: base)
+    let coded = try encode(changed, tensors, base: base, fingerprint: fingerprint, values: values)
     let configuration = AdapterConfiguration(
       method: provenance.method, sparsity: mask.sparsity, scopedCount: mask.scopedCount,
-      baseFingerprint: fingerprint.value, baseTensors: baseTensors, training: provenance.training)
+      baseFingerprint: fingerprint.value, baseByteCount: base.tensors.reduce(0) { $0 + $1.byteCount },
+      baseTensors: Dictionary(uniqueKeysWithValues: coded.map { ($0.name, $0.description) }),
+      training: provenance.training)
 
     try FileSystem.publishDirectory(directory, overwrite: overwrite) { temporary in
-      // All indices first: both kinds stay aligned for readers that map the file.
-      let indexTensors = try zip(changed, tensors).map {
-        try TensorDescription(name: $1.name + indicesSuffix, dtype: .int32, shape: [$0.bits.populationCount])
-      }
-      let valueTensors = try zip(changed, tensors).map {
-        try TensorDescription(name: $1.name + valuesSuffix, dtype: $1.dtype, shape: [$0.bits.populationCount])
-      }
+      let json = try configuration.json()
+      let records = try coded.map { try TensorDescription(name: $0.name, dtype: .uint8, shape: [$0.record.count]) }
       let writer = try SafetensorsWriter(
-        path: FileSystem.join(temporary, weightsFileName), tensors: indexTensors + valueTensors,
-        metadata: ["format": AdapterConfiguration.formatName])
-      for entry in changed {
-        try entry.bits.int32Indices.map(\.littleEndian).withUnsafeBytes { try writer.append($0) }
-      }
-      for (entry, tensor) in zip(changed, tensors) {
-        let bytes = try values(tensor, entry.bits.int32Indices)
-        let expected = entry.bits.populationCount * tensor.dtype.byteCount
-        guard bytes.count == expected else {
-          throw TicketsError.wrongValueCount(tensor: tensor.name, expected: expected, found: bytes.count)
-        }
-        try bytes.withUnsafeBytes { try writer.append($0) }
-      }
+        path: FileSystem.join(temporary, weightsFileName), tensors: records,
+        metadata: metadata(configurationDigest: json.withUnsafeBytes(ModelFingerprint.digest(of:))))
+      for tensor in coded { try tensor.record.withUnsafeBytes { try writer.append($0) } }
       try writer.finish()
-      try FileSystem.writeAtomically(configuration.json(), to: FileSystem.join(temporary, configurationFileName))
+      try FileSystem.writeAtomically(json, to: FileSystem.join(temporary, configurationFileName))
     }
     return try Adapter(directory: directory)
   }
@@ -74,7 +64,7 @@ extension Adapter {
   /// Writes the adapter that turns `base` into `tuned`.
   ///
   /// - Throws: as above; `trainedOutsideMask` when any weight outside the mask, in any tensor, differs between the two;
-  ///   `adapterDoesNotFit` when their tensors are not the same.
+  ///   `modelsDiffer` when their tensors are not the same.
   @discardableResult
   public static func write(
     to directory: String, base: Checkpoint, tuned: Checkpoint, mask: Mask, provenance: Provenance,
@@ -84,13 +74,18 @@ extension Adapter {
     try checkUnchangedOutside(mask, base: base, tuned: tuned)
     return try write(
       to: directory, base: base, mask: mask, provenance: provenance, fingerprint: fingerprint, overwrite: overwrite
-    ) { tensor, indices in
-      let bytes = try tuned.withBytes(of: tensor.name) {
-        gatherElements(at: indices, size: tensor.dtype.byteCount, from: $0)
-      }
-      try tuned.adviseDone(with: tensor.name)
-      return bytes
+    ) { try storedWeights(of: tuned, tensor: $0, indices: $1) }
+  }
+
+  /// A checkpoint's weights at the indices, as stored.
+  static func storedWeights(
+    of model: Checkpoint, tensor: TensorDescription, indices: [Int32]
+  ) throws -> [UInt8] {
+    let bytes = try model.withBytes(of: tensor.name) {
+      gatherElements(at: indices, size: tensor.dtype.byteCount, from: $0)
     }
+    try model.adviseDone(with: tensor.name)
+    return bytes
   }
 
   /// Trained values in float32 as the adapter stores them: rounded once, to nearest even, into the base's element type.
@@ -119,27 +114,69 @@ extension Adapter {
     }
   }
 
-  private static func baseTensors(
-    _ tensors: [TensorDescription], of changed: [Mask.Entry], fingerprint: ModelFingerprint, base: Checkpoint
-  ) throws -> [String: AdapterConfiguration.BaseTensor] {
-    var result: [String: AdapterConfiguration.BaseTensor] = [:]
-    for (tensor, entry) in zip(tensors, changed) {
-      let digest = try fingerprint.sha256(of: tensor.name) ?? ModelFingerprint.digest(of: tensor.name, in: base)
-      result[tensor.name] = .init(
-        sha256: digest, dtype: tensor.dtype, shape: tensor.shape, trained: entry.bits.populationCount)
-    }
-    return result
+  /// A tensor's record, and what the configuration says about it.
+  private struct CodedTensor {
+    let name: String
+    let record: [UInt8]
+    let description: AdapterConfiguration.BaseTensor
   }
 
-  private static func checkUnchangedOutside(_ mask: Mask, base: Checkpoint, tuned: Checkpoint) throws {
+  /// Values are asked for one tensor after another, since they may come from the engine; a few tensors' at a time are coded.
+  private static func encode(
+    _ changed: [Mask.Entry], _ tensors: [TensorDescription], base: Checkpoint, fingerprint: ModelFingerprint,
+    values: (_ tensor: TensorDescription, _ indices: [Int32]) throws -> [UInt8]
+  ) throws -> [CodedTensor] {
+    var coded: [CodedTensor] = []
+    for start in stride(from: 0, to: changed.count, by: 16) {
+      let pending = try (start..<min(start + 16, changed.count)).map { position in
+        let (tensor, indices) = (tensors[position], changed[position].bits.int32Indices)
+        let bytes = try values(tensor, indices)
+        let expected = indices.count * tensor.dtype.byteCount
+        guard bytes.count == expected else {
+          throw TicketsError.wrongValueCount(tensor: tensor.name, expected: expected, found: bytes.count)
+        }
+        return (tensor, indices, bytes)
+      }
+      let results = Mutex<[Int: CodedTensor]>([:])
+      try inParallel(pending.count) { position in
+        let (tensor, indices, trained) = pending[position]
+        let result = try encode(tensor, indices, trained: trained, base: base, fingerprint: fingerprint)
+        results.withLock { $0[position] = result }
+      }
+      coded += results.withLock { results in pending.indices.compactMap { results[$0] } }
+    }
+    return coded
+  }
+
+  private static func encode(
+    _ tensor: TensorDescription, _ indices: [Int32], trained: [UInt8], base: Checkpoint, fingerprint: ModelFingerprint
+  ) throws -> CodedTensor {
+    guard let width = PatternDifference.width(of: tensor.dtype) else {
+      throw TicketsError.elementTypeNotHeld(tensor: tensor.name, dtype: tensor.dtype.rawValue)
+    }
+    let old = try storedWeights(of: base, tensor: tensor, indices: indices)
+    let differences = patternDifferences(base: old, trained: trained, dtype: tensor.dtype)
+    return CodedTensor(
+      name: tensor.name,
+      record: AdapterRecord.encoded(indices: indices, differences: differences, width: width, trained: trained),
+      description: .init(
+        base: tensor, sha256: try fingerprint.sha256(of: tensor.name) ?? ModelFingerprint.digest(of: tensor.name, in: base),
+        trained: indices.count))
+  }
+
+  /// - Throws: `modelsDiffer` with every tensor that is missing or of another type or shape.
+  static func checkSameTensors(base: Checkpoint, tuned: Checkpoint) throws {
     let problems = base.tensors.compactMap { tensor -> String? in
       guard let found = try? tuned.description(of: tensor.name) else { return "tensor \(tensor.name) is missing" }
       return found == tensor ? nil : "tensor \(tensor.name) is \(found.dtype.rawValue) \(found.shape)"
     }
-    guard problems.isEmpty else { throw TicketsError.adapterDoesNotFit(path: tuned.path, problems: problems) }
+    guard problems.isEmpty else { throw TicketsError.modelsDiffer(path: tuned.path, problems: problems) }
+  }
+
+  private static func checkUnchangedOutside(_ mask: Mask, base: Checkpoint, tuned: Checkpoint) throws {
+    try checkSameTensors(base: base, tuned: tuned)
     let names = TicketScope.canonicalOrder(base.tensors.map(\.name))
-    let workers = Array(0..<max(1, min(TicketSelection.Tuning().workerCount, names.count)))
-    try ParallelChunks.forEach(0..<names.count, workers: workers) { _, position in
+    try inParallel(names.count) { position in
       let name = names[position]
       let size = try base.description(of: name).dtype.byteCount
       let bits = mask[name]?.bits

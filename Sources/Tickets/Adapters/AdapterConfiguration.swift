@@ -4,9 +4,9 @@ import Primitives
 public import Torch
 
 /// `adapter_config.json`: what an adapter is, what it changes, and which base it belongs to.
-public struct AdapterConfiguration: Codable, Equatable, Sendable {
+public struct AdapterConfiguration: Decodable, Equatable, Sendable {
   public static let formatName = "lota-adapter"
-  public static let currentVersion = 1
+  public static let currentVersion = 2
 
   /// A tensor of the base that the adapter changes.
   public struct BaseTensor: Codable, Equatable, Sendable {
@@ -18,10 +18,10 @@ public struct AdapterConfiguration: Codable, Equatable, Sendable {
     /// Number of weights changed.
     public let trained: Int
 
-    public init(sha256: String, dtype: DType, shape: [Int], trained: Int) {
+    init(base: TensorDescription, sha256: String, trained: Int) {
       self.sha256 = sha256
-      self.dtype = dtype
-      self.shape = shape
+      dtype = base.dtype
+      shape = base.shape
       self.trained = trained
     }
 
@@ -61,14 +61,16 @@ public struct AdapterConfiguration: Codable, Equatable, Sendable {
   public let scopedCount: Int
   /// ``ModelFingerprint`` of the base.
   public let baseFingerprint: String
+  /// Size of all of the base's tensors, in bytes.
+  public let baseByteCount: Int
   /// Only tensors that the adapter changes.
   public let baseTensors: [String: BaseTensor]
   /// Provenance: steps, data digest, seed, and whatever else the trainer records.
   public let training: [String: String]
 
   init(
-    method: String, sparsity: Double, scopedCount: Int, baseFingerprint: String, baseTensors: [String: BaseTensor],
-    training: [String: String]
+    method: String, sparsity: Double, scopedCount: Int, baseFingerprint: String, baseByteCount: Int,
+    baseTensors: [String: BaseTensor], training: [String: String]
   ) {
     format = Self.formatName
     version = Self.currentVersion
@@ -77,6 +79,7 @@ public struct AdapterConfiguration: Codable, Equatable, Sendable {
     trainedCount = baseTensors.values.reduce(0) { $0 + $1.trained }
     self.scopedCount = scopedCount
     self.baseFingerprint = baseFingerprint
+    self.baseByteCount = baseByteCount
     self.baseTensors = baseTensors
     self.training = training
   }
@@ -86,6 +89,7 @@ public struct AdapterConfiguration: Codable, Equatable, Sendable {
     case trainedCount = "trained_count"
     case scopedCount = "scoped_count"
     case baseFingerprint = "base_fingerprint"
+    case baseByteCount = "base_byte_count"
     case baseTensors = "base_tensors"
     case training
   }
@@ -100,20 +104,30 @@ public struct AdapterConfiguration: Codable, Equatable, Sendable {
     trainedCount = try values.decode(Int.self, forKey: .trainedCount)
     scopedCount = try values.decode(Int.self, forKey: .scopedCount)
     baseFingerprint = try values.decode(String.self, forKey: .baseFingerprint)
+    baseByteCount = try values.decode(Int.self, forKey: .baseByteCount)
     baseTensors = try values.decode([String: BaseTensor].self, forKey: .baseTensors)
     training = try values.decode([String: String].self, forKey: .training)
   }
 
-  /// The file's content: keys sorted, so that equal configurations give equal bytes.
+  /// The file's content: keys sorted, a line for each key and each tensor, so that equal configurations give equal bytes.
   func json() throws -> Data {
     let encoder = JSONEncoder()
-    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-    return try encoder.encode(self) + Data("\n".utf8)
+    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+    func line(_ key: String, _ value: some Encodable) throws -> String {
+      "\(JSONValue.quoted(key)): \(String(decoding: try encoder.encode(value), as: UTF8.self))"
+    }
+    let tensors = try TicketScope.canonicalOrder(Array(baseTensors.keys)).map { try line($0, baseTensors[$0]) }
+    let lines = [
+      try line("format", format), try line("version", version), try line("method", method), try line("sparsity", sparsity),
+      try line("trained_count", trainedCount), try line("scoped_count", scopedCount), try line("training", training),
+      try line("base_fingerprint", baseFingerprint), try line("base_byte_count", baseByteCount),
+      "\"base_tensors\": {\n    " + tensors.joined(separator: ",\n    ") + "\n  }",
+    ]
+    return Data(("{\n  " + lines.joined(separator: ",\n  ") + "\n}\n").utf8)
   }
 
-  /// Reads the file. Format and version are looked at first, so that another format's file is named as such.
-  static func read(_ path: String) throws -> AdapterConfiguration {
-    let data = try FileSystem.read(path)
+  /// Reads the file's content. Format and version are looked at first, so that another format's file is named as such.
+  static func decode(_ data: Data, path: String) throws -> AdapterConfiguration {
     let json = try FileSystem.parseJSON(data, path: path)
     guard json["format"]?.stringValue == formatName else {
       let kind = json["peft_type"]?.stringValue.map { "a PEFT adapter of type \($0)" } ?? "of another kind"

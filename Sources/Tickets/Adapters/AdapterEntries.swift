@@ -1,42 +1,44 @@
+import Checkpoints
 public import Torch
 
-/// The trained weights of one tensor: where they are, and their values as stored.
+/// The trained weights of one tensor: where they are, and how they differ from the base's.
+///
+/// A difference is that of the bit patterns, read as integers, modulo 2^width: added to the base's pattern it gives the trained
+/// weight, taken away from that it gives the base's, both bit for bit.
 public struct AdapterEntries: Equatable, Sendable {
   public let name: String
+  /// The base's element type: F32, BF16 or F16.
   public let dtype: DType
   /// Flat row-major indices, strictly ascending.
   public let indices: [Int32]
-  /// One element of `dtype` for each index, little-endian.
-  public let values: [UInt8]
+  /// One for each index; only the low 16 bits are used by 16-bit types.
+  public let differences: [UInt32]
 
-  package init(name: String, dtype: DType, indices: [Int32], values: [UInt8]) {
-    precondition(values.count == indices.count * dtype.byteCount, "\(values.count) bytes for \(indices.count) weights")
+  package init(name: String, dtype: DType, indices: [Int32], differences: [UInt32]) {
+    precondition(differences.count == indices.count, "\(differences.count) differences for \(indices.count) weights")
     self.name = name
     self.dtype = dtype
     self.indices = indices
-    self.values = values
+    self.differences = differences
   }
 
-  /// Writes the trained values into a tensor's bytes.
+  /// Turns a tensor's base weights into trained ones.
   ///
-  /// - Precondition: every index lies inside `tensor`.
-  public func scatter(into tensor: UnsafeMutableRawBufferPointer) {
-    scatter(values, into: tensor)
+  /// - Precondition: every index lies inside `tensor`, which holds elements of `dtype`.
+  public func add(to tensor: UnsafeMutableRawBufferPointer) {
+    checkRange(elements: tensor.count / dtype.byteCount)
+    change(tensor, firstElement: 0, positions: indices.indices, adding: true)
   }
 
-  /// Writes other values to the same places: those that ``gather(from:)`` read there before, to remove the adapter.
+  /// Turns trained weights back into the base's.
   ///
-  /// - Precondition: as many values as indices, and every index lies inside `tensor`.
-  public func scatter(_ values: [UInt8], into tensor: UnsafeMutableRawBufferPointer) {
-    let size = dtype.byteCount
-    precondition(values.count == indices.count * size, "\(values.count) bytes for \(indices.count) weights")
-    checkRange(elements: tensor.count / size)
-    values.withUnsafeBytes { values in
-      scatter(values, positions: 0..<indices.count, into: tensor, firstElement: 0)
-    }
+  /// - Precondition: as above.
+  public func remove(from tensor: UnsafeMutableRawBufferPointer) {
+    checkRange(elements: tensor.count / dtype.byteCount)
+    change(tensor, firstElement: 0, positions: indices.indices, adding: false)
   }
 
-  /// The tensor's present values at the indices, as stored.
+  /// The weights at the indices, as stored: one element of `dtype` for each.
   ///
   /// - Precondition: every index lies inside `tensor`.
   public func gather(from tensor: UnsafeRawBufferPointer) -> [UInt8] {
@@ -44,31 +46,50 @@ public struct AdapterEntries: Equatable, Sendable {
     return gatherElements(at: indices, size: dtype.byteCount, from: tensor)
   }
 
-  /// Writes the values of `positions` into a part of the tensor that begins at `firstElement`.
-  func scatter(
-    _ values: UnsafeRawBufferPointer, positions: Range<Int>, into part: UnsafeMutableRawBufferPointer,
-    firstElement: Int
+  /// Trained weights from the base's at the indices, both as ``gather(from:)`` gives them.
+  ///
+  /// - Precondition: one stored element for each index.
+  public func trained(from base: [UInt8]) -> [UInt8] {
+    precondition(base.count == indices.count * dtype.byteCount, "\(base.count) bytes for \(indices.count) weights")
+    var stored = base
+    stored.withUnsafeMutableBytes { bytes in
+      for (position, difference) in differences.enumerated() {
+        if dtype.byteCount == 4 {
+          let pattern = UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: position &* 4, as: UInt32.self))
+          bytes.storeBytes(of: (pattern &+ difference).littleEndian, toByteOffset: position &* 4, as: UInt32.self)
+        } else {
+          let pattern = UInt16(littleEndian: bytes.loadUnaligned(fromByteOffset: position &* 2, as: UInt16.self))
+          bytes.storeBytes(
+            of: (pattern &+ UInt16(truncatingIfNeeded: difference)).littleEndian, toByteOffset: position &* 2,
+            as: UInt16.self)
+        }
+      }
+    }
+    return stored
+  }
+
+  /// Adds or takes away the differences at `positions` in a part of the tensor that begins at `firstElement`.
+  func change(
+    _ part: UnsafeMutableRawBufferPointer, firstElement: Int, positions: Range<Int>, adding: Bool
   ) {
-    guard let source = values.baseAddress, let target = part.baseAddress else { return }
-    let size = dtype.byteCount
+    guard let target = part.baseAddress else { return }
+    let sign: UInt32 = adding ? 1 : .max
     indices.withUnsafeBufferPointer { indices in
-      switch size {
-      case 4:
-        for position in positions {
-          target.storeBytes(
-            of: source.loadUnaligned(fromByteOffset: position &* 4, as: UInt32.self),
-            toByteOffset: (Int(indices[position]) &- firstElement) &* 4, as: UInt32.self)
-        }
-      case 2:
-        for position in positions {
-          target.storeBytes(
-            of: source.loadUnaligned(fromByteOffset: position &* 2, as: UInt16.self),
-            toByteOffset: (Int(indices[position]) &- firstElement) &* 2, as: UInt16.self)
-        }
-      default:
-        for position in positions {
-          (target + (Int(indices[position]) - firstElement) * size).copyMemory(
-            from: source + position * size, byteCount: size)
+      differences.withUnsafeBufferPointer { differences in
+        if dtype.byteCount == 4 {
+          for position in positions {
+            let offset = (Int(indices[position]) &- firstElement) &* 4
+            let pattern = UInt32(littleEndian: target.loadUnaligned(fromByteOffset: offset, as: UInt32.self))
+            target.storeBytes(
+              of: (pattern &+ sign &* differences[position]).littleEndian, toByteOffset: offset, as: UInt32.self)
+          }
+        } else {
+          for position in positions {
+            let offset = (Int(indices[position]) &- firstElement) &* 2
+            let pattern = UInt16(littleEndian: target.loadUnaligned(fromByteOffset: offset, as: UInt16.self))
+            let difference = UInt16(truncatingIfNeeded: sign &* differences[position])
+            target.storeBytes(of: (pattern &+ difference).littleEndian, toByteOffset: offset, as: UInt16.self)
+          }
         }
       }
     }
@@ -87,22 +108,34 @@ func gatherElements(at indices: [Int32], size: Int, from tensor: UnsafeRawBuffer
     initialized = indices.count * size
     guard let source = tensor.baseAddress, let start = buffer.baseAddress else { return }
     let target = UnsafeMutableRawPointer(start)
-    switch size {
-    case 4:
+    if size == 4 {
       for (position, index) in indices.enumerated() {
         target.storeBytes(
           of: source.loadUnaligned(fromByteOffset: Int(index) &* 4, as: UInt32.self),
           toByteOffset: position &* 4, as: UInt32.self)
       }
-    case 2:
-      for (position, index) in indices.enumerated() {
-        target.storeBytes(
-          of: source.loadUnaligned(fromByteOffset: Int(index) &* 2, as: UInt16.self),
-          toByteOffset: position &* 2, as: UInt16.self)
-      }
-    default:
+    } else {
       for (position, index) in indices.enumerated() {
         (target + position * size).copyMemory(from: source + Int(index) * size, byteCount: size)
+      }
+    }
+  }
+}
+
+/// Differences of bit patterns between two lists of stored elements of `dtype`, an F32, BF16 or F16.
+func patternDifferences(base: [UInt8], trained: [UInt8], dtype: DType) -> [UInt32] {
+  base.withUnsafeBytes { base in
+    trained.withUnsafeBytes { trained in
+      if dtype.byteCount == 4 {
+        return (0..<(base.count / 4)).map {
+          UInt32(littleEndian: trained.loadUnaligned(fromByteOffset: 4 &* $0, as: UInt32.self))
+            &- UInt32(littleEndian: base.loadUnaligned(fromByteOffset: 4 &* $0, as: UInt32.self))
+        }
+      }
+      return (0..<(base.count / 2)).map {
+        UInt32(
+          UInt16(littleEndian: trained.loadUnaligned(fromByteOffset: 2 &* $0, as: UInt16.self))
+            &- UInt16(littleEndian: base.loadUnaligned(fromByteOffset: 2 &* $0, as: UInt16.self)))
       }
     }
   }

@@ -124,14 +124,20 @@ public struct MaskDensity: Equatable, Sendable {
   public let total: Cell
 
   public init(_ mask: Mask) {
+    self.init(mask.entries.map { ($0.name, Cell(kept: $0.bits.populationCount, scoped: $0.bits.count)) })
+  }
+
+  /// From counts by tensor name.
+  init(_ tensors: [(name: String, cell: Cell)]) {
     var layers: [Int: Cell] = [:]
     var projections: [TicketScope.Projection: Cell] = [:]
     var weights: [TicketScope.Weight: Cell] = [:]
     var others: [(String, Cell)] = []
-    for entry in mask.entries {
-      let cell = Cell(kept: entry.bits.populationCount, scoped: entry.bits.count)
-      guard let weight = TicketScope.Weight(name: entry.name) else {
-        others.append((entry.name, cell))
+    var total = Cell()
+    for (name, cell) in tensors {
+      total.add(cell)
+      guard let weight = TicketScope.Weight(name: name) else {
+        others.append((name, cell))
         continue
       }
       layers[weight.layer, default: Cell()].add(cell)
@@ -142,7 +148,7 @@ public struct MaskDensity: Equatable, Sendable {
     self.projections = projections.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
     self.weights = weights
     self.others = others
-    total = Cell(kept: mask.keptCount, scoped: mask.scopedCount)
+    self.total = total
   }
 
   public static func == (left: MaskDensity, right: MaskDensity) -> Bool {

@@ -1,23 +1,23 @@
 import ArgumentParser
 import Checkpoints
-import Foundation
 import Tickets
 
 struct AdapterCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "adapter", abstract: "Inspect, apply and verify adapters.",
-    subcommands: [Inspect.self, Apply.self, Verify.self])
+    commandName: "adapter", abstract: "Inspect, apply, remove, extract, compare and verify adapters.",
+    subcommands: [Inspect.self, Apply.self, Remove.self, Extract.self, Diff.self, Verify.self])
 
   struct Inspect: ParsableCommand {
     static let configuration = CommandConfiguration(
-      abstract: "What an adapter holds.", discussion: "Example: lota adapter inspect runs/sql/adapter")
+      abstract: "What an adapter holds, and where its bytes go.",
+      discussion: "Example: lota adapter inspect runs/sql/adapter")
 
     @Argument(help: "Adapter directory.") var directory: String
     @Flag(help: "Print one JSON object.") var json = false
 
     func run() throws {
       let adapter = try Adapter(directory: directory)
-      let figures = AdapterFigures(adapter)
+      let figures = AdapterFigures(adapter, try AdapterStatistics(adapter))
       if json { try Output.json(figures) } else { Output.result(figures.text) }
     }
   }
@@ -39,6 +39,75 @@ struct AdapterCommand: ParsableCommand {
     }
   }
 
+  struct Remove: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Write the model that a tuned one is without adapters that were applied to it.",
+      discussion: """
+        The base's values return bit for bit, on the adapter's weights and only there; the base itself is not needed.
+
+        Example: lota adapter remove --model models/sql --adapter runs/sql/adapter --out models/base
+        """)
+
+    @Option(help: ArgumentHelp("Directory of the model that holds the adapters.", valueName: "dir")) var model: String
+    @Option(help: ArgumentHelp("Adapter directory; may be repeated.", valueName: "dir")) var adapter: [String]
+    @Option(help: ArgumentHelp("Directory to create.", valueName: "dir")) var out: String
+    @Flag(help: "Replace an existing directory.") var overwrite = false
+
+    func run() throws {
+      let adapters = try adapter.map { try Adapter(directory: $0) }
+      try Adapter.remove(adapters, from: try Checkpoint(directory: model), output: out, overwrite: overwrite)
+      Output.result(out)
+    }
+  }
+
+  struct Extract: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "The adapter that a fine-tuned model is, relative to its base.",
+      discussion: """
+        Exact when at most half of the weights changed; else, or with --sparsity when more changed than it leaves, the projection
+        weights of largest change, ranked over the whole model.
+
+        Example: lota adapter extract --base models/smollm2 --tuned models/sql --out sql-adapter
+        """)
+
+    @Option(help: ArgumentHelp("Base model directory.", valueName: "dir")) var base: String
+    @Option(help: ArgumentHelp("Fine-tuned model directory.", valueName: "dir")) var tuned: String
+    @Option(help: "Fraction of the projection weights to leave out, in [0, 1). Default: none, or 0.9 for a dense fine-tune.")
+    var sparsity: Double?
+    @Option(help: ArgumentHelp("Directory to create.", valueName: "dir")) var out: String
+    @Flag(help: "Replace an existing directory.") var overwrite = false
+    @Flag(help: "Print one JSON object.") var json = false
+
+    func run() throws {
+      let (_, summary) = try Adapter.extract(
+        base: try Checkpoint(directory: base), tuned: try Checkpoint(directory: tuned), output: out,
+        amount: sparsity.map { .sparsity($0) }, overwrite: overwrite)
+      if json { return try Output.json(summary) }
+      let kept = "\(summary.kept) of \(summary.changed) changed weights (of \(summary.total))"
+      Output.result(
+        "\(out): \(kept); \(summary.isExact ? "exact" : "NOT exact: the others keep the base's values")")
+    }
+  }
+
+  struct Diff: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "How two adapters of one base agree: shared weights, sign conflicts, cosine.",
+      discussion: "Example: lota adapter diff runs/sql/adapter runs/math/adapter --model models/smollm2")
+
+    @Argument(help: "First adapter directory.") var first: String
+    @Argument(help: "Second adapter directory.") var second: String
+    @Option(help: ArgumentHelp("Base model directory; the cosine needs it.", valueName: "dir")) var model: String?
+    @Flag(help: "Print one JSON object.") var json = false
+
+    func run() throws {
+      let comparison = try AdapterComparison(
+        try Adapter(directory: first), try Adapter(directory: second),
+        base: try model.map { try Checkpoint(directory: $0) })
+      let figures = ComparisonFigures(comparison)
+      if json { try Output.json(figures) } else { Output.result(figures.text) }
+    }
+  }
+
   struct Verify: ParsableCommand {
     static let configuration = CommandConfiguration(
       abstract: "Check that an adapter is intact and belongs to a base.",
@@ -48,45 +117,10 @@ struct AdapterCommand: ParsableCommand {
     @Option(help: ArgumentHelp("Adapter directory.", valueName: "dir")) var adapter: String
 
     func run() throws {
-      try Adapter(directory: adapter).verify(base: try Checkpoint(directory: model))
+      let opened = try Adapter(directory: adapter)
+      try opened.checkEntries()
+      try opened.verify(base: try Checkpoint(directory: model))
       Output.result("\(adapter) is intact and belongs to \(model)")
     }
-  }
-}
-
-/// What `adapter inspect` reports.
-struct AdapterFigures: Encodable {
-  let method: String
-  let trained: Int
-  let scoped: Int
-  let sparsity: Double
-  let tensors: Int
-  let bytes: Int
-  let bitsPerTrainedWeight: Double
-  let base: String
-  let training: [String: String]
-
-  init(_ adapter: Adapter) {
-    let configuration = adapter.configuration
-    method = configuration.method
-    trained = configuration.trainedCount
-    scoped = configuration.scopedCount
-    sparsity = configuration.sparsity
-    tensors = adapter.tensorNames.count
-    bytes = adapter.byteCount
-    bitsPerTrainedWeight = 8 * Double(bytes) / Double(max(1, trained))
-    base = configuration.baseFingerprint
-    training = configuration.training
-  }
-
-  var text: String {
-    var lines = [
-      "method   \(method)",
-      "trained  \(trained) of \(scoped) scoped weights (sparsity \(sparsity)) in \(tensors) tensors",
-      "size     \(Format.bytes(bytes)), \(String(format: "%.1f", bitsPerTrainedWeight)) bits a trained weight",
-      "base     \(base)",
-    ]
-    lines += training.sorted { $0.key < $1.key }.map { $0.key.rightPadded(to: 9) + $0.value }
-    return lines.joined(separator: "\n")
   }
 }

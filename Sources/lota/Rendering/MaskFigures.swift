@@ -1,27 +1,16 @@
 import Foundation
 import Tickets
 
-/// What `mask inspect` reports.
-struct MaskFigures: Encodable {
+/// Densities by layer and projection.
+enum DensityTable {
   struct Row: Encodable {
     let layer: Int
     /// By projection: q, k, v, o, gate, up, down.
     let density: [String: Double]
   }
 
-  let kept: Int
-  let scoped: Int
-  let sparsity: Double
-  let base: String?
-  let layers: [Row]
-
-  init(_ mask: Mask) {
-    kept = mask.keptCount
-    scoped = mask.scopedCount
-    sparsity = mask.sparsity
-    base = mask.baseFingerprint
-    let density = MaskDensity(mask)
-    layers = density.layers.map { layer, _ in
+  static func rows(_ density: MaskDensity) -> [Row] {
+    density.layers.map { layer, _ in
       let cells = TicketScope.Projection.allCases.compactMap { projection in
         density.weights[TicketScope.Weight(layer: layer, projection: projection)].map {
           (projection.shortName, $0.density)
@@ -31,17 +20,39 @@ struct MaskFigures: Encodable {
     }
   }
 
-  var text: String {
+  static func text(_ rows: [Row]) -> String {
     let projections = TicketScope.Projection.allCases.map(\.shortName)
-    var lines = [
-      "kept \(kept) of \(scoped) scoped weights (sparsity \(sparsity))", "base \(base ?? "unknown")", "",
-      "layer" + projections.map { $0.leftPadded(to: 9) }.joined(),
-    ]
-    for row in layers {
+    let lines = rows.map { row in
       let cells = projections.map { (row.density[$0].map { Format.percent($0, digits: 2) } ?? "-").leftPadded(to: 9) }
-      lines.append("\(row.layer)".leftPadded(to: 5) + cells.joined())
+      return "\(row.layer)".leftPadded(to: 5) + cells.joined()
     }
-    return lines.joined(separator: "\n")
+    return (["layer" + projections.map { $0.leftPadded(to: 9) }.joined()] + lines).joined(separator: "\n")
+  }
+}
+
+/// What `mask inspect` reports.
+struct MaskFigures: Encodable {
+  let kept: Int
+  let scoped: Int
+  let sparsity: Double
+  let base: String?
+  let layers: [DensityTable.Row]
+
+  init(_ mask: Mask) {
+    kept = mask.keptCount
+    scoped = mask.scopedCount
+    sparsity = mask.sparsity
+    base = mask.baseFingerprint
+    layers = DensityTable.rows(MaskDensity(mask))
+  }
+
+  var text: String {
+    """
+    kept \(kept) of \(scoped) scoped weights (sparsity \(sparsity))
+    base \(base ?? "unknown")
+
+    \(DensityTable.text(layers))
+    """
   }
 }
 

@@ -1,0 +1,46 @@
+internal import Decoder
+internal import Foundation
+internal import Synchronization
+internal import Tickets
+
+/// An adapter decoded into memory, ready to be put into a live model and taken out again: eight bytes an entry.
+struct ResidentAdapter: Sendable {
+  let adapter: Adapter
+  let entries: [String: AdapterEntries]
+
+  /// Decodes every record; verify the base first.
+  ///
+  /// - Throws: `adapterMalformed`, naming the tensor.
+  init(_ adapter: Adapter) throws {
+    self.adapter = adapter
+    let table = Mutex<[String: AdapterEntries]>([:])
+    try adapter.forEachTensor { entries in table.withLock { $0[entries.name] = entries } }
+    entries = table.withLock { $0 }
+  }
+
+  var byteCount: Int { entries.values.reduce(0) { $0 + 8 * $1.indices.count } }
+}
+
+extension AdapterTarget {
+  /// Takes adapters out of the model and puts others in, tensor by tensor, in one pass over the weights that change.
+  ///
+  /// - Throws: ``TorchError``, ``CheckpointError``, on devices and in other element types only.
+  func swap(removing: [ResidentAdapter], adding: [ResidentAdapter]) throws {
+    let names = TicketScope.canonicalOrder(Array(Set((removing + adding).flatMap(\.entries.keys))))
+    @Sendable func change(_ name: String) throws {
+      try self.change(
+        name, removing: removing.compactMap { $0.entries[name] }, adding: adding.compactMap { $0.entries[name] })
+    }
+    // The engine's operations come from one thread at a time.
+    for name in names where !isChangedInPlace(name) { try change(name) }
+    let inPlace = names.filter(isChangedInPlace)
+    let next = Atomic<Int>(0)
+    DispatchQueue.concurrentPerform(iterations: ProcessInfo.processInfo.activeProcessorCount) { _ in
+      while true {
+        let position = next.add(1, ordering: .relaxed).oldValue
+        guard position < inPlace.count else { return }
+        try? change(inPlace[position])
+      }
+    }
+  }
+}
