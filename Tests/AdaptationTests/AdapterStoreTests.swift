@@ -22,7 +22,7 @@ import Torch
   private func store(_ dtype: DType? = nil, on model: String? = nil) throws -> (AdapterStore, LoadedModel) {
     let source = model ?? self.model
     let loaded = try LoadedModel(directory: source, dtype: dtype)
-    let store = AdapterStore(loaded)
+    let store = try AdapterStore(loaded)
     for (number, name) in ["sql", "math", "both"].enumerated() {
       try writeAdapter(directory(name), base: source, offset: number, stride: name == "both" ? 3 : 10)
       try store.add(directory(name), named: name)

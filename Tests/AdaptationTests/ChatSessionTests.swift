@@ -26,7 +26,7 @@ import Tokenizers
     adapters: [String] = [], maximumTokens: Int = 20, temperature: Double = 0
   ) throws -> (ChatSession, LoadedModel) {
     let loaded = try LoadedModel(directory: model)
-    let store = AdapterStore(loaded)
+    let store = try AdapterStore(loaded)
     for (number, name) in adapters.enumerated() {
       try writeAdapter(directory(name), base: model, offset: number, stride: 10)
       try store.add(directory(name), named: name)
@@ -161,7 +161,7 @@ import Tokenizers
   @Test func noTemplate() throws {
     let loaded = try LoadedModel(directory: try TrainingGoldens().model)
     let error = #expect(throws: ChatError.noTemplate(directory: loaded.directory)) {
-      try ChatSession(loaded, adapters: AdapterStore(loaded), sampling: SamplingOptions())
+      try ChatSession(loaded, adapters: try AdapterStore(loaded), sampling: SamplingOptions())
     }
     #expect(error?.description.contains("add chat_template.jinja") == true)
   }

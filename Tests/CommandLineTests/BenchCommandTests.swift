@@ -39,8 +39,10 @@ struct BenchCommandTests {
     #expect(figures["trained"] as? Int == trained)
     // Rows of float32 matrices, in two layers, whose entries are summed alone: one number each, and one more a matrix.
     let starts = phase == "adaptation" && dtype == "float32" ? 4 * 2 * (64 + 32 + 32 + 64 + 128 + 128 + 64 + 7) : 0
-    let weightBytes = phase == "calibration" ? 4 : dtype == "float32" ? 12 : 16
-    #expect(figures["stateBytes"] as? Int == weightBytes * trained + starts)
+    let weightBytes = phase == "calibration" ? 4 : dtype == "float32" ? 8 : 12
+    // Besides, one matrix's gradient entries at a time: about a tenth of the 8,192 weights of the largest, drawn at random.
+    let passing = (try #require(figures["stateBytes"] as? Int) - weightBytes * trained - starts) / 4
+    #expect(phase == "calibration" ? passing == 0 : (700...940).contains(passing))
     #expect((figures["seconds"] as? [Double])?.count == 2)
     // 6 * 120 tokens; 3 * 820 pairs of width 64 in 2 layers, 12 operations each; 117 labels.
     let head = (phase == "calibration" ? 6.0 : 4.0) * 117 * 64 * 512

@@ -29,6 +29,7 @@ struct AdapterFileTests {
     var configuration = """
       {"format": "lota-adapter", "version": 2, "method": "lota", "sparsity": 0.75, "trained_count": 2, \
       "scoped_count": 6, "base_fingerprint": "f", "base_byte_count": 24, "training": {"steps": "3"}, \
+      "records_sha256": "\(Array(record.prefix(32)).withUnsafeBytes { ModelFingerprint.digest(of: $0) })", \
       "base_tensors": {"\(Self.name)": {"sha256": "\(Self.digest)", "dtype": "F32", "shape": [2, 3], "trained": 2}}}
       """
     if !text.isEmpty { configuration = configuration.replacingOccurrences(of: text, with: other) }
@@ -115,13 +116,30 @@ struct AdapterFileTests {
     #expect(try problem(extra: "more") == "tensor more is not in its configuration")
   }
 
+  @Test func recordsOfAnotherAdapterAreRefused() throws {
+    let directory = try TemporaryDirectory()
+    let (base, _) = try written(directory)
+    let other = try TemporaryDirectory()
+    _ = try written(other, seed: 2)
+    // Same tensors, as many weights each: only the digest over all records tells.
+    var bytes = [UInt8](try FileSystem.read(other("adapter/adapter_model.safetensors")))
+    let mine = try SafetensorsFile(path: directory("adapter/adapter_model.safetensors")).metadata
+    let theirs = try SafetensorsFile(path: other("adapter/adapter_model.safetensors")).metadata
+    let (from, to) = (try #require(theirs["configuration_sha256"]), try #require(mine["configuration_sha256"]))
+    let place = try #require(Data(bytes).range(of: Data(from.utf8)))
+    bytes.replaceSubrange(place, with: Array(to.utf8))
+    try FileSystem.writeAtomically(Data(bytes), to: directory("adapter/adapter_model.safetensors"))
+    #expect { try Adapter(directory: directory("adapter")) } throws: { "\($0)".contains("records_sha256 differs") }
+    #expect(isRefused(directory, base: base))
+  }
+
   /// An adapter of a small model, of whose two files every byte counts.
-  private func written(_ directory: TemporaryDirectory) throws -> (base: Checkpoint, adapter: Adapter) {
+  private func written(_ directory: TemporaryDirectory, seed: UInt64 = 1) throws -> (base: Checkpoint, adapter: Adapter) {
     let model = SmallModel.random(seed: 9)
     let base = try model.write(to: directory("base"))
     let shapes = Dictionary(uniqueKeysWithValues: model.scopedNames.map { ($0, model.tensors[$0]?.shape ?? []) })
     let mask = try TicketSelection.random(shapes: shapes, amount: .sparsity(0.7), seed: 1)
-    let trained = try model.trained(at: mask, seed: 1).write(to: directory("trained"))
+    let trained = try model.trained(at: mask, seed: seed).write(to: directory("trained"))
     return (
       base,
       try Adapter.write(

@@ -1,11 +1,10 @@
-internal import Decoder
 public import Tickets
-internal import Torch
 
 /// Adapters kept in memory by name, and switched over one live model.
 ///
-/// Only the tickets' weights are written. What stood there before is kept, so that the base comes back bit for bit. The
-/// model must hold its base's weights when the store is made, and nothing else may write to it. Not thread-safe.
+/// A switch touches the tickets' weights alone, and one pass over them does all of it. Differences are added to and taken away from
+/// bit patterns, so that the base comes back bit for bit. The model must hold its base's weights when the store is made, and
+/// nothing else may write to it. Not thread-safe.
 public final class AdapterStore {
   /// Names of all adapters, sorted.
   public var names: [String] { adapters.keys.sorted() }
@@ -13,21 +12,16 @@ public final class AdapterStore {
   public private(set) var active: [String] = []
 
   private let loaded: LoadedModel
-  private var adapters: [String: [AdapterEntries]] = [:]
-  private var replaced: [Replaced] = []
+  private let target: AdapterTarget
+  private var adapters: [String: ResidentAdapter] = [:]
 
-  /// The weights that stood where an active ticket stands now.
-  private struct Replaced {
-    let parameter: Parameter
-    /// int32 `[k]`
-    let index: Tensor
-    /// `[k]`, in the model's type.
-    let values: Tensor
+  /// - Throws: ``CheckpointError`` when the base's file cannot be read.
+  public init(_ loaded: LoadedModel) throws {
+    self.loaded = loaded
+    target = try AdapterTarget(loaded.model, base: loaded.base)
   }
 
-  public init(_ loaded: LoadedModel) { self.loaded = loaded }
-
-  /// Opens an adapter, checks that it belongs to the model's base, and keeps its entries in memory.
+  /// Opens an adapter, checks that it belongs to the model's base, and keeps its entries in memory, eight bytes each.
   ///
   /// - Throws: ``AdapterStoreError`` for a name that is taken or unfit, or a PEFT adapter; `TicketsError` or
   ///   `CheckpointError` for an adapter that is damaged or belongs to another base.
@@ -37,7 +31,7 @@ public final class AdapterStore {
     guard !LoRAAdapter.isPEFT(directory) else { throw AdapterStoreError.notSparse(directory) }
     let adapter = try Adapter(directory: directory)
     try adapter.verify(base: loaded.base)
-    adapters[name] = try adapter.tensorNames.compactMap { try adapter.entries(of: $0) }
+    adapters[name] = try ResidentAdapter(adapter)
   }
 
   /// Makes exactly these adapters active, or none. When it throws, weights and ``active`` are what they were.
@@ -47,74 +41,31 @@ public final class AdapterStore {
     var distinct: [String] = []
     for name in wanted where !distinct.contains(name) { distinct.append(name) }
     let chosen = try distinct.map { name in
-      guard let entries = adapters[name] else { throw AdapterStoreError.unknownName(name, known: names) }
-      return (name, entries)
+      guard let adapter = adapters[name] else { throw AdapterStoreError.unknownName(name, known: names) }
+      return (name: name, adapter: adapter)
     }
     try Self.checkDisjoint(chosen)
-    let previous = active
-    do {
-      try restore()
-      for (_, entries) in chosen { try write(entries) }
-      active = distinct
-    } catch {
-      try restore()
-      for name in previous { try write(adapters[name] ?? []) }
-      active = previous
-      throw error
-    }
+    try target.swap(
+      removing: active.filter { !distinct.contains($0) }.compactMap { adapters[$0] },
+      adding: chosen.filter { !active.contains($0.name) }.map(\.adapter))
+    active = distinct
   }
 
   /// Gives the model its base's weights back, bit for bit.
   public func deactivateAll() throws { try activate([]) }
 
-  private func write(_ adapter: [AdapterEntries]) throws {
-    let model = loaded.model
-    for entries in adapter {
-      guard let parameter = model.parameter(named: entries.name) else { continue }
-      let index = try Tensor.from(entries.indices, on: model.device)
-      let stored = try Tensor.empty(index.shape, entries.dtype)
-      try entries.values.withUnsafeBytes { try stored.copyBytes(from: $0) }
-      let values = try stored.converted(to: model.dtype, on: model.device)
-      let before = try Tensor.empty(index.shape, model.dtype, on: model.device)
-      try before.gather(from: parameter.value, at: index)
-      replaced.append(Replaced(parameter: parameter, index: index, values: before))
-      try parameter.value.scatter(values, at: index)
-    }
-  }
-
-  private func restore() throws {
-    while let last = replaced.last {
-      try last.parameter.value.scatter(last.values, at: last.index)
-      replaced.removeLast()
-    }
-    active = []
-  }
-
-  private static func checkDisjoint(_ adapters: [(name: String, entries: [AdapterEntries])]) throws {
+  private static func checkDisjoint(_ adapters: [(name: String, adapter: ResidentAdapter)]) throws {
     for (position, second) in adapters.enumerated() {
       for first in adapters[..<position] {
-        for mine in first.entries {
-          guard let theirs = second.entries.first(where: { $0.name == mine.name }) else { continue }
-          let count = sharedCount(mine.indices, theirs.indices)
+        for name in first.adapter.adapter.tensorNames {
+          guard let mine = first.adapter.entries[name], let theirs = second.adapter.entries[name] else { continue }
+          let count = mine.sharedCount(with: theirs)
           guard count == 0 else {
-            throw TicketsError.adaptersOverlap(
-              first: first.name, second: second.name, tensor: mine.name, count: count)
+            throw TicketsError.adaptersOverlap(first: first.name, second: second.name, tensor: name, count: count)
           }
         }
       }
     }
-  }
-
-  /// - Parameters: both ascending.
-  private static func sharedCount(_ first: [Int32], _ second: [Int32]) -> Int {
-    var (left, right, shared) = (0, 0, 0)
-    while left < first.count, right < second.count {
-      let (mine, theirs) = (first[left], second[right])
-      if mine == theirs { shared += 1 }
-      if mine <= theirs { left += 1 }
-      if theirs <= mine { right += 1 }
-    }
-    return shared
   }
 }
 

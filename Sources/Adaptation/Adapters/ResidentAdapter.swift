@@ -24,7 +24,7 @@ struct ResidentAdapter: Sendable {
 extension AdapterTarget {
   /// Takes adapters out of the model and puts others in, tensor by tensor, in one pass over the weights that change.
   ///
-  /// - Throws: ``TorchError``, ``CheckpointError``, on devices and in other element types only.
+  /// - Throws: ``TorchError``, ``CheckpointError``, on devices and in other element types only; the weights are then what they were.
   func swap(removing: [ResidentAdapter], adding: [ResidentAdapter]) throws {
     let names = TicketScope.canonicalOrder(Array(Set((removing + adding).flatMap(\.entries.keys))))
     @Sendable func change(_ name: String) throws {
@@ -32,7 +32,16 @@ extension AdapterTarget {
         name, removing: removing.compactMap { $0.entries[name] }, adding: adding.compactMap { $0.entries[name] })
     }
     // The engine's operations come from one thread at a time.
-    for name in names where !isChangedInPlace(name) { try change(name) }
+    let others = names.filter { !isChangedInPlace($0) }
+    do {
+      for name in others { try change(name) }
+    } catch {
+      for name in others {
+        try self.change(
+          name, removing: adding.compactMap { $0.entries[name] }, adding: removing.compactMap { $0.entries[name] })
+      }
+      throw error
+    }
     let inPlace = names.filter(isChangedInPlace)
     let next = Atomic<Int>(0)
     DispatchQueue.concurrentPerform(iterations: ProcessInfo.processInfo.activeProcessorCount) { _ in

@@ -24,6 +24,8 @@ public struct AdapterBenchmark: Sendable {
     /// Reading the model.
     public let modelSeconds: Double
     public let modelBytes: Int
+    /// Largest resident size of the process with the model read, in bytes.
+    public let modelPeakMemoryBytes: Int
     public let trained: [Int]
     /// From an adapter's files to a changed model, the base's digests checked; every time.
     public let loadAndApplySeconds: [Double]
@@ -48,6 +50,7 @@ public struct AdapterBenchmark: Sendable {
     let start = clock.now
     let loaded = try LoadedModel(directory: model, dtype: dtype, device: device)
     let modelSeconds = (clock.now - start) / .seconds(1)
+    let modelPeak = Engine.peakMemoryInBytes
     let target = try AdapterTarget(loaded.model, base: loaded.base)
     var (load, verify): ([Double], [Double]) = ([], [])
     var trained: [Int] = []
@@ -79,7 +82,7 @@ public struct AdapterBenchmark: Sendable {
     }
     return Report(
       modelSeconds: modelSeconds, modelBytes: loaded.model.parameters.reduce(0) { $0 + $1.value.byteCount },
-      trained: trained, loadAndApplySeconds: load, verifySeconds: verify, peakMemoryBytes: peak ?? 0,
+      modelPeakMemoryBytes: modelPeak, trained: trained, loadAndApplySeconds: load, verifySeconds: verify, peakMemoryBytes: peak ?? 0,
       residentBytes: resident.reduce(0) { $0 + $1.byteCount }, applySeconds: apply, removeSeconds: remove,
       swapSeconds: swap, isBaseRestored: try loaded.holdsBase())
   }

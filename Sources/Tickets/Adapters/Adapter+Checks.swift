@@ -41,7 +41,7 @@ extension Adapter {
     guard problems.isEmpty else { throw TicketsError.adapterDoesNotFit(path: path, problems: problems) }
   }
 
-  /// Checks that a model holds the adapter's trained weights.
+  /// Checks that a model holds the adapter's trained weights; weights outside its ticket do not matter.
   ///
   /// - Throws: `adapterDoesNotFit`; `adapterNotApplied` with every tensor that holds others, in canonical order.
   public func verify(appliedIn model: Checkpoint) throws {
@@ -71,10 +71,10 @@ extension Adapter {
       let name = names[position]
       let changing = adapters.filter { $0.configuration.baseTensors[name] != nil }
       guard changing.count > 1 else { return }
-      let indices = try changing.map { try $0.entries(of: name)?.indices ?? [] }
-      for second in changing.indices {
+      let entries = try changing.compactMap { try $0.entries(of: name) }
+      for second in entries.indices {
         for first in 0..<second {
-          let count = sharedCount(indices[first], indices[second])
+          let count = entries[first].sharedCount(with: entries[second])
           guard count == 0 else {
             throw TicketsError.adaptersOverlap(
               first: changing[first].path, second: changing[second].path, tensor: name, count: count)
@@ -82,17 +82,6 @@ extension Adapter {
         }
       }
     }
-  }
-
-  private static func sharedCount(_ first: [Int32], _ second: [Int32]) -> Int {
-    var (left, right, shared) = (0, 0, 0)
-    while left < first.count, right < second.count {
-      if first[left] == second[right] { shared += 1 }
-      let (mine, theirs) = (first[left], second[right])
-      if mine <= theirs { left += 1 }
-      if theirs <= mine { right += 1 }
-    }
-    return shared
   }
 
   // MARK: - The configuration against the weights file
@@ -139,6 +128,33 @@ extension Adapter {
       problem: isOfAnAdapter
         ? "\(Self.configurationFileName) and \(Self.weightsFileName) do not belong together, or one was changed"
         : "\(Self.weightsFileName) has other metadata than an adapter's")
+  }
+
+  func checkRecordsDigest() throws {
+    let digest = try AdapterRecord.digestOfAll(tensorNames) { name in
+      var leading = [UInt8](repeating: 0, count: AdapterRecord.leadingByteCount)
+      try leading.withUnsafeMutableBytes { try file.readBytes(of: name, range: 0..<$0.count, into: $0) }
+      return leading
+    }
+    guard digest == configuration.recordsDigest else {
+      throw TicketsError.adapterMalformed(
+        path: path, problem: "its records are damaged or those of another adapter (records_sha256 differs)")
+    }
+  }
+
+  /// Checks that base and adapter give the weights that were trained.
+  ///
+  /// - Throws: `adapterMalformed`, naming a tensor where they do not.
+  public func checkTrainedWeights(base: Checkpoint) throws {
+    try forEachTensor { entries in
+      let stored = try base.withBytes(of: entries.name) { entries.gather(from: $0) }
+      try base.adviseDone(with: entries.name)
+      let expected = try withRecord(of: entries.name) { $0.trainedDigest }
+      guard AdapterRecord.digest(of: entries.trained(from: stored)) == expected else {
+        throw TicketsError.adapterMalformed(
+          path: path, problem: "tensor \(entries.name): base and adapter do not give the trained weights")
+      }
+    }
   }
 
   private func check(_ name: String, _ tensor: AdapterConfiguration.BaseTensor) throws {

@@ -42,9 +42,12 @@ extension Adapter {
     let tensors = try describe(changed, in: base)
     let fingerprint = try fingerprint ?? ModelFingerprint(base)
     let coded = try encode(changed, tensors, base: base, fingerprint: fingerprint, values: values)
+    let heads = Dictionary(
+      uniqueKeysWithValues: coded.map { ($0.name, Array($0.record.prefix(AdapterRecord.leadingByteCount))) })
     let configuration = AdapterConfiguration(
       method: provenance.method, sparsity: mask.sparsity, scopedCount: mask.scopedCount,
       baseFingerprint: fingerprint.value, baseByteCount: base.tensors.reduce(0) { $0 + $1.byteCount },
+      recordsDigest: AdapterRecord.digestOfAll(coded.map(\.name)) { heads[$0] ?? [] },
       baseTensors: Dictionary(uniqueKeysWithValues: coded.map { ($0.name, $0.description) }),
       training: provenance.training)
 

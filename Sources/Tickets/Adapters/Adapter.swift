@@ -36,6 +36,7 @@ public struct Adapter: Sendable {
     tensorNames = TicketScope.canonicalOrder(Array(configuration.baseTensors.keys))
     try check()
     try checkMetadata(configurationDigest: data.withUnsafeBytes(ModelFingerprint.digest(of:)))
+    try checkRecordsDigest()
   }
 
   /// The trained weights of one tensor; nil when the adapter leaves it alone. Safe to call from several threads.

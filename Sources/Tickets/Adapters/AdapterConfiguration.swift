@@ -63,6 +63,9 @@ public struct AdapterConfiguration: Decodable, Equatable, Sendable {
   public let baseFingerprint: String
   /// Size of all of the base's tensors, in bytes.
   public let baseByteCount: Int
+  /// Binds the records to this configuration: SHA-256, in lower-case hex, over the first 32 bytes (two digests) of every record, in
+  /// the order of the tensors' names by their UTF-8 bytes.
+  public let recordsDigest: String
   /// Only tensors that the adapter changes.
   public let baseTensors: [String: BaseTensor]
   /// Provenance: steps, data digest, seed, and whatever else the trainer records.
@@ -70,7 +73,7 @@ public struct AdapterConfiguration: Decodable, Equatable, Sendable {
 
   init(
     method: String, sparsity: Double, scopedCount: Int, baseFingerprint: String, baseByteCount: Int,
-    baseTensors: [String: BaseTensor], training: [String: String]
+    recordsDigest: String, baseTensors: [String: BaseTensor], training: [String: String]
   ) {
     format = Self.formatName
     version = Self.currentVersion
@@ -80,6 +83,7 @@ public struct AdapterConfiguration: Decodable, Equatable, Sendable {
     self.scopedCount = scopedCount
     self.baseFingerprint = baseFingerprint
     self.baseByteCount = baseByteCount
+    self.recordsDigest = recordsDigest
     self.baseTensors = baseTensors
     self.training = training
   }
@@ -90,6 +94,7 @@ public struct AdapterConfiguration: Decodable, Equatable, Sendable {
     case scopedCount = "scoped_count"
     case baseFingerprint = "base_fingerprint"
     case baseByteCount = "base_byte_count"
+    case recordsDigest = "records_sha256"
     case baseTensors = "base_tensors"
     case training
   }
@@ -105,6 +110,7 @@ public struct AdapterConfiguration: Decodable, Equatable, Sendable {
     scopedCount = try values.decode(Int.self, forKey: .scopedCount)
     baseFingerprint = try values.decode(String.self, forKey: .baseFingerprint)
     baseByteCount = try values.decode(Int.self, forKey: .baseByteCount)
+    recordsDigest = try values.decode(String.self, forKey: .recordsDigest)
     baseTensors = try values.decode([String: BaseTensor].self, forKey: .baseTensors)
     training = try values.decode([String: String].self, forKey: .training)
   }
@@ -121,6 +127,7 @@ public struct AdapterConfiguration: Decodable, Equatable, Sendable {
       try line("format", format), try line("version", version), try line("method", method), try line("sparsity", sparsity),
       try line("trained_count", trainedCount), try line("scoped_count", scopedCount), try line("training", training),
       try line("base_fingerprint", baseFingerprint), try line("base_byte_count", baseByteCount),
+      try line("records_sha256", recordsDigest),
       "\"base_tensors\": {\n    " + tensors.joined(separator: ",\n    ") + "\n  }",
     ]
     return Data(("{\n  " + lines.joined(separator: ",\n  ") + "\n}\n").utf8)

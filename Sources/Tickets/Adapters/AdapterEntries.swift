@@ -68,6 +68,18 @@ public struct AdapterEntries: Equatable, Sendable {
     return stored
   }
 
+  /// Number of weights that both change.
+  public func sharedCount(with other: AdapterEntries) -> Int {
+    var (left, right, shared) = (0, 0, 0)
+    while left < indices.count, right < other.indices.count {
+      let (mine, theirs) = (indices[left], other.indices[right])
+      if mine == theirs { shared += 1 }
+      if mine <= theirs { left += 1 }
+      if theirs <= mine { right += 1 }
+    }
+    return shared
+  }
+
   /// Adds or takes away the differences at `positions` in a part of the tensor that begins at `firstElement`.
   func change(
     _ part: UnsafeMutableRawBufferPointer, firstElement: Int, positions: Range<Int>, adding: Bool

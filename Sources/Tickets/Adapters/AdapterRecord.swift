@@ -90,6 +90,14 @@ struct AdapterRecord {
     }
   }
 
+  /// What binds records to a configuration: the SHA-256 over the two leading digests of each, in order of their names' UTF-8 bytes.
+  static func digestOfAll(_ names: [String], leading: (String) throws -> [UInt8]) rethrows -> String {
+    let sorted = names.sorted { $0.precedesInBytes($1) }
+    return try sorted.flatMap(leading).withUnsafeBytes { ModelFingerprint.digest(of: $0) }
+  }
+
+  static let leadingByteCount = 2 * digestByteCount
+
   static func digest(of bytes: Slice<UnsafeRawBufferPointer>) -> [UInt8] {
     digest(of: UnsafeRawBufferPointer(rebasing: bytes))
   }

@@ -118,8 +118,10 @@ struct AdapterCommand: ParsableCommand {
 
     func run() throws {
       let opened = try Adapter(directory: adapter)
+      let base = try Checkpoint(directory: model)
       try opened.checkEntries()
-      try opened.verify(base: try Checkpoint(directory: model))
+      try opened.verify(base: base)
+      try opened.checkTrainedWeights(base: base)
       Output.result("\(adapter) is intact and belongs to \(model)")
     }
   }

@@ -37,7 +37,7 @@ extension BenchCommand {
         model           \(Format.bytes(report.modelBytes)), read in \(milliseconds([report.modelSeconds]))
         trained         \(report.trained.map(String.init).joined(separator: ", ")) weights
         load and apply  \(milliseconds(report.loadAndApplySeconds)), of which \(milliseconds(report.verifySeconds)) to check the base
-        peak memory     \(Format.bytes(report.peakMemoryBytes)) with one adapter applied
+        peak memory     \(Format.bytes(report.modelPeakMemoryBytes)) with the model, \(Format.bytes(report.peakMemoryBytes)) with one adapter applied
         resident        \(Format.bytes(report.residentBytes)) for the adapters, decoded
         put in          \(milliseconds(report.applySeconds))
         take out        \(milliseconds(report.removeSeconds))

@@ -36,7 +36,7 @@ struct Chat: ParsableCommand {
     try options.compute.apply()
     let loaded = try LoadedModel(
       directory: options.model, dtype: options.compute.resolvedType, device: options.compute.resolvedDevice)
-    let store = AdapterStore(loaded)
+    let store = try AdapterStore(loaded)
     let session = try ChatSession(loaded, adapters: store, sampling: sampling)
     session.system = system
     for adapter in adapters { try store.add(adapter.directory, named: adapter.name) }
