@@ -24,9 +24,11 @@ Product find_onednn() {
   if (choice != nullptr && std::strcmp(choice, "blas") == 0) return nullptr;
 #if defined(__x86_64__) && !defined(_WIN32)
   if (at::get_cpu_capability().find("AVX512") == std::string::npos) return nullptr;
-  // oneDNN compiles a kernel for every shape and keeps 1024 of them, about half a megabyte each. A step of unpadded rows has
-  // some twenty shapes that the next step does not share, so the last few are enough. Read at the first product.
+  // oneDNN compiles a kernel for every shape and keeps 1024 of them, and so does the layer between it and libtorch, which reads
+  // the other variable. A step of unpadded rows has some twenty shapes that the next step does not share, so the last few are
+  // enough. Read at the first product.
   setenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64", 0);
+  setenv("LRU_CACHE_CAPACITY", "64", 0);
   return reinterpret_cast<Product>(dlsym(RTLD_DEFAULT, "_ZN2at6native13mkldnn_matmulERKNS_6TensorES3_S3_ff"));
 #else
   return nullptr;

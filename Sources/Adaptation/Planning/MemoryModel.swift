@@ -185,7 +185,7 @@ package struct MemoryModel {
   private static let tokenizerBytesAToken = 400
   /// oneDNN's kernels for one number of tokens, and for how many numbers they add up.
   private static let compiledBytesAShape = 2_700_000
-  private static let compiledShapes = 64
+  private static let compiledShapes = 24
   /// Histograms, chunk buffers and the candidates at the threshold; less for tiny models.
   private static let scanBytes = 40_000_000
 }
