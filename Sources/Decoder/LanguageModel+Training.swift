@@ -51,7 +51,7 @@ extension LanguageModel {
   package func reserve(tokens: Int, labels: Int, activations: ActivationPolicy, sink: any GradientSink) throws {
     try workspace.reserve(
       WorkspaceLayout(
-        configuration, dtype: dtype, tokens: tokens, labels: labels, activations: activations,
+        configuration, dtype: dtype, on: device, tokens: tokens, labels: labels, activations: activations,
         lowRank: lowRank?.settings
       ) { name in
         parameter(named: name).map { GradientDemand(sink, $0) } ?? .none

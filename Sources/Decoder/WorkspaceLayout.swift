@@ -13,6 +13,7 @@ package struct WorkspaceLayout: Equatable {
 
   package private(set) var buffers: [Workspace.Slot: Buffer] = [:]
   private let dtype: DType
+  private let device: Device
 
   package var byteCount: Int { buffers.values.reduce(0) { $0 + $1.count * $1.dtype.byteCount } }
 
@@ -28,10 +29,11 @@ package struct WorkspaceLayout: Equatable {
   ///   - lowRank: the additions to the projections, where they train.
   ///   - demand: how much of the gradient of the parameter of a name the sink asks for.
   package init(
-    _ configuration: ModelConfiguration, dtype: DType, tokens: Int, labels: Int, activations: ActivationPolicy,
-    lowRank: LowRankSettings? = nil, demand: (String) -> GradientDemand
+    _ configuration: ModelConfiguration, dtype: DType, on device: Device, tokens: Int, labels: Int,
+    activations: ActivationPolicy, lowRank: LowRankSettings? = nil, demand: (String) -> GradientDemand
   ) {
     self.dtype = dtype
+    self.device = device
     addForward(configuration, tokens: tokens, activations: activations)
     addBackward(configuration, tokens: tokens, labels: labels)
     addHead(configuration, labels: labels)
@@ -69,7 +71,7 @@ package struct WorkspaceLayout: Equatable {
   private mutating func addHead(_ c: ModelConfiguration, labels: Int) {
     add(.labelStates, LanguageModelHead.stateCount * labels * c.hiddenSize)
     for role in [Workspace.Role.labelRstd, .losses] { add(role, labels, isStatistic: true) }
-    add(.logits, min(labels, LanguageModelHead.chunkRows) * c.vocabularySize)
+    add(.logits, min(labels, LanguageModelHead.chunkRows(on: device)) * c.vocabularySize)
   }
 
   /// One matrix at a time; stacked ones together when all of them train. The embedding's and an untied head's are summed up

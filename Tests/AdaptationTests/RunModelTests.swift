@@ -34,7 +34,9 @@ import Yams
     let adapter = try #require(outcome.adapter)
     try adapter.verify(base: outcome.loaded.base)
     let kept = try #require(outcome.mask).keptCount
-    let files = try FileSystem.contents(of: adapter.path).map { try FileSystem.read(FileSystem.join(adapter.path, $0)).count }
+    let files = try FileSystem.contents(of: adapter.path).map {
+      try FileSystem.read(FileSystem.join(adapter.path, $0)).count
+    }
     #expect(adapter.configuration.trainedCount == kept && adapter.byteCount == files.reduce(0, +))
   }
 

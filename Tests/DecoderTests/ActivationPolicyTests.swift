@@ -65,7 +65,8 @@ import Torch
       let sink = RecordingSink { part.isEmpty || $0.contains(part) }
       _ = try model.backward(packed, labels: labels, scale: 1, activations: policy, sink: sink)
       let layout = WorkspaceLayout(
-        model.configuration, dtype: .float32, tokens: packed.tokenCount, labels: labels.count, activations: policy
+        model.configuration, dtype: .float32, on: .cpu, tokens: packed.tokenCount, labels: labels.count,
+        activations: policy
       ) { part.isEmpty || $0.contains(part) ? .whole : .none }
       #expect(model.workspace.byteCounts == layout.byteCounts, "\(policy)")
       #expect(model.workspace.byteCount == layout.byteCount)

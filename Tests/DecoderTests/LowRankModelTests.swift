@@ -112,7 +112,8 @@ import Torch
       let sink = RecordingSink(isWanted)
       _ = try model.backward(packed, labels: labels, scale: 1, activations: policy, sink: sink)
       let layout = WorkspaceLayout(
-        model.configuration, dtype: .float32, tokens: packed.tokenCount, labels: labels.count, activations: policy,
+        model.configuration, dtype: .float32, on: .cpu, tokens: packed.tokenCount, labels: labels.count,
+        activations: policy,
         lowRank: additions.settings
       ) { isWanted($0) ? .whole : .none }
       #expect(model.workspace.byteCounts == layout.byteCounts)

@@ -15,7 +15,9 @@ struct AdapterFileTests {
   private static let values: [UInt8] = NumberStream.encode([2, 1])
 
   private static func record(indices: [UInt8] = indices, values: [UInt8] = values, size: Int? = nil) -> [UInt8] {
-    func digest(_ bytes: [UInt8]) -> [UInt8] { Array(bytes.withUnsafeBytes { ModelFingerprint.digestBytes(of: $0) }.prefix(16)) }
+    func digest(_ bytes: [UInt8]) -> [UInt8] {
+      Array(bytes.withUnsafeBytes { ModelFingerprint.digestBytes(of: $0) }.prefix(16))
+    }
     let covered = digest(values) + digest([1, 2, 3]) + [UInt8(size ?? indices.count), 0, 0, 0] + indices
     return digest(covered) + covered + values
   }
@@ -68,7 +70,8 @@ struct AdapterFileTests {
       try problem(replacing: "\"dtype\"", with: "\"more\": 1, \"dtype\"")
         == "key base_tensors/\(Self.name): unknown key more")
     #expect(try problem(replacing: "\"F32\"", with: "\"F31\"")?.contains("unknown dtype F31") == true)
-    #expect(try problem(replacing: "\"F32\"", with: "\"F64\"") == "tensor \(Self.name) is F64, expected F32, BF16 or F16")
+    #expect(
+      try problem(replacing: "\"F32\"", with: "\"F64\"") == "tensor \(Self.name) is F64, expected F32, BF16 or F16")
     #expect(try problem(replacing: "0.75", with: "1.75") == "its sparsity is 1.75, not a number from 0 to 1")
     #expect(
       try problem(replacing: "\"trained_count\": 2", with: "\"trained_count\": 3")
@@ -91,7 +94,9 @@ struct AdapterFileTests {
   }
 
   @Test func recordsAreChecked() throws {
-    func indices(_ gaps: [UInt32]) throws -> String? { try problem(record: Self.record(indices: NumberStream.encode(gaps))) }
+    func indices(_ gaps: [UInt32]) throws -> String? {
+      try problem(record: Self.record(indices: NumberStream.encode(gaps)))
+    }
     let indicesProblem = "tensor \(Self.name): its indices cannot be decoded"
     // Gaps 1 and 2 end at 4; 1 and 4 would lead out of the tensor's 6 weights.
     #expect(try indices([1, 4]) == indicesProblem)
@@ -134,7 +139,8 @@ struct AdapterFileTests {
   }
 
   /// An adapter of a small model, of whose two files every byte counts.
-  private func written(_ directory: TemporaryDirectory, seed: UInt64 = 1) throws -> (base: Checkpoint, adapter: Adapter) {
+  private func written(_ directory: TemporaryDirectory, seed: UInt64 = 1) throws -> (base: Checkpoint, adapter: Adapter)
+  {
     let model = SmallModel.random(seed: 9)
     let base = try model.write(to: directory("base"))
     let shapes = Dictionary(uniqueKeysWithValues: model.scopedNames.map { ($0, model.tensors[$0]?.shape ?? []) })

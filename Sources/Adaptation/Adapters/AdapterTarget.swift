@@ -98,7 +98,8 @@ enum PatternForm {
   ///
   /// - Returns: the first position that was left.
   func add(
-    _ entries: AdapterEntries, times factor: UInt32, to weights: UnsafeMutableRawPointer, from first: Int, below limit: Int
+    _ entries: AdapterEntries, times factor: UInt32, to weights: UnsafeMutableRawPointer, from first: Int,
+    below limit: Int
   ) -> Int {
     entries.indices.withUnsafeBufferPointer { indices in
       entries.differences.withUnsafeBufferPointer { differences in

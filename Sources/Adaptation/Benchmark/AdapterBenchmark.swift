@@ -82,7 +82,8 @@ public struct AdapterBenchmark: Sendable {
     }
     return Report(
       modelSeconds: modelSeconds, modelBytes: loaded.model.parameters.reduce(0) { $0 + $1.value.byteCount },
-      modelPeakMemoryBytes: modelPeak, trained: trained, loadAndApplySeconds: load, verifySeconds: verify, peakMemoryBytes: peak ?? 0,
+      modelPeakMemoryBytes: modelPeak, trained: trained, loadAndApplySeconds: load, verifySeconds: verify,
+      peakMemoryBytes: peak ?? 0,
       residentBytes: resident.reduce(0) { $0 + $1.byteCount }, applySeconds: apply, removeSeconds: remove,
       swapSeconds: swap, isBaseRestored: try loaded.holdsBase())
   }

@@ -143,7 +143,7 @@ package struct MemoryModel {
     _ pass: LargestBackwardPass, lowRank: LowRankSettings? = nil, demand: (String) -> GradientDemand
   ) -> [MemoryPlan.Part] {
     let layout = WorkspaceLayout(
-      model, dtype: dtype, tokens: pass.tokens, labels: pass.labels, activations: run.training.activations,
+      model, dtype: dtype, on: device, tokens: pass.tokens, labels: pass.labels, activations: run.training.activations,
       lowRank: lowRank, demand: demand)
     let bytes = layout.byteCounts
     func sum(_ roles: [Workspace.Role]) -> Int { roles.reduce(0) { $0 + (bytes[$1] ?? 0) } }

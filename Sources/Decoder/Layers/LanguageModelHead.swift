@@ -1,11 +1,13 @@
-internal import Torch
+package import Torch
 
 /// Final norm, output matrix and cross entropy, computed only for the rows that predict a label.
 ///
-/// N tokens, L labels, D width, V vocabulary. Logits exist for at most ``chunkRows`` labels at a time, so memory is
-/// `chunkRows * V` elements whatever the batch. Saved for backward: nothing; loss and gradient are one pass.
+/// N tokens, L labels, D width, V vocabulary. Logits exist for at most ``chunkRows(on:)`` labels at a time, so memory is
+/// that times V elements, whatever the batch. Saved for backward: nothing; loss and gradient are one pass.
 package struct LanguageModelHead {
-  package static let chunkRows = 128
+  /// Labels at a time. A device reads the whole matrix for each chunk, and needs more rows to make that worth while.
+  package static func chunkRows(on device: Device) -> Int { device.kind == .cpu ? 128 : 256 }
+
   /// Label-sized buffers `[L, D]`: hidden states, the same normalized, and their gradient.
   package static let stateCount = 3
 
@@ -25,7 +27,7 @@ package struct LanguageModelHead {
   func losses(_ xND: Tensor, labels: Labels, workspace: Workspace) throws -> Tensor {
     let normalized = try states(xND, rows: labels.rows, workspace: workspace).normalized
     let losses = try workspace.buffer(.losses, [labels.count], workspace.statisticsType)
-    try forEachChunk(of: labels.count) { range in
+    try forEachChunk(of: labels.count, on: workspace.device) { range in
       let logits = try chunkLogits(normalized, range, workspace)
       try Kernels.crossEntropy(
         logits, targets: try labels.targets.rows(range), gradientScale: nil, losses: try losses.rows(range))
@@ -41,7 +43,7 @@ package struct LanguageModelHead {
   ) throws -> Tensor {
     let (input, normalized, dNormalized, rstd) = try states(xND, rows: labels.rows, workspace: workspace)
     let losses = try workspace.buffer(.losses, [labels.count], workspace.statisticsType)
-    try forEachChunk(of: labels.count) { range in
+    try forEachChunk(of: labels.count, on: workspace.device) { range in
       let logits = try chunkLogits(normalized, range, workspace)
       try Kernels.crossEntropy(
         logits, targets: try labels.targets.rows(range), gradientScale: scale, losses: try losses.rows(range))
@@ -76,9 +78,8 @@ package struct LanguageModelHead {
     return logits
   }
 
-  private func forEachChunk(of count: Int, _ body: (Range<Int>) throws -> Void) throws {
-    for start in stride(from: 0, to: count, by: Self.chunkRows) {
-      try body(start..<min(count, start + Self.chunkRows))
-    }
+  private func forEachChunk(of count: Int, on device: Device, _ body: (Range<Int>) throws -> Void) throws {
+    let rows = Self.chunkRows(on: device)
+    for start in stride(from: 0, to: count, by: rows) { try body(start..<min(count, start + rows)) }
   }
 }

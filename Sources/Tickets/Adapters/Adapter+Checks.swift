@@ -91,7 +91,9 @@ extension Adapter {
     guard (0...1).contains(configuration.sparsity) else {
       throw malformed("its sparsity is \(configuration.sparsity), not a number from 0 to 1")
     }
-    if let missing = tensorNames.first(where: { !file.contains($0) }) { throw malformed("tensor \(missing) is missing") }
+    if let missing = tensorNames.first(where: { !file.contains($0) }) {
+      throw malformed("tensor \(missing) is missing")
+    }
     let known = Set(tensorNames)
     if let extra = file.tensors.first(where: { !known.contains($0.name) }) {
       throw malformed("tensor \(extra.name) is not in its configuration")

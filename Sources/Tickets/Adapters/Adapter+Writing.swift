@@ -163,7 +163,8 @@ extension Adapter {
       name: tensor.name,
       record: AdapterRecord.encoded(indices: indices, differences: differences, width: width, trained: trained),
       description: .init(
-        base: tensor, sha256: try fingerprint.sha256(of: tensor.name) ?? ModelFingerprint.digest(of: tensor.name, in: base),
+        base: tensor,
+        sha256: try fingerprint.sha256(of: tensor.name) ?? ModelFingerprint.digest(of: tensor.name, in: base),
         trained: indices.count))
   }
 

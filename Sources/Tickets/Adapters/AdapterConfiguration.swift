@@ -124,7 +124,8 @@ public struct AdapterConfiguration: Decodable, Equatable, Sendable {
     }
     let tensors = try TicketScope.canonicalOrder(Array(baseTensors.keys)).map { try line($0, baseTensors[$0]) }
     let lines = [
-      try line("format", format), try line("version", version), try line("method", method), try line("sparsity", sparsity),
+      try line("format", format), try line("version", version), try line("method", method),
+      try line("sparsity", sparsity),
       try line("trained_count", trainedCount), try line("scoped_count", scopedCount), try line("training", training),
       try line("base_fingerprint", baseFingerprint), try line("base_byte_count", baseByteCount),
       try line("records_sha256", recordsDigest),

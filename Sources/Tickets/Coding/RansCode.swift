@@ -108,7 +108,9 @@ enum RansCode {
     table.slots.withUnsafeBufferPointer { slots in
       TokenTable.shared.bases.withUnsafeBufferPointer { bases in
         TokenTable.shared.widths.withUnsafeBufferPointer { widths in
-          guard let slots = slots.baseAddress, let bases = bases.baseAddress, let widths = widths.baseAddress else { return }
+          guard let slots = slots.baseAddress, let bases = bases.baseAddress, let widths = widths.baseAddress else {
+            return
+          }
           var block = 0
           while block + 4 <= full {
             decodeFour(&blocks, from: block, into: target + block * blockCount, slots, bases, widths)

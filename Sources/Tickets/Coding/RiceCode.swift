@@ -73,14 +73,16 @@ enum RiceCode {
       }
       guard bit <= end else { throw StreamProblem.tooShort }
       let window = UInt64(littleEndian: start.loadUnaligned(fromByteOffset: lowBit &>> 3, as: UInt64.self))
-      let symbol = quotient &<< UInt64(parameter) | UInt64(UInt32(truncatingIfNeeded: window &>> UInt64(lowBit & 7)) & mask)
+      let symbol =
+        quotient &<< UInt64(parameter) | UInt64(UInt32(truncatingIfNeeded: window &>> UInt64(lowBit & 7)) & mask)
       lowBit &+= parameter
       excess |= symbol
       symbols[position] = UInt32(truncatingIfNeeded: symbol)
     }
     guard excess < UInt64(SymbolTokens.mark) else { throw StreamProblem.symbolOutOfRange }
     // Only zeros after the last one.
-    guard end - bit < 8, bit & 7 == 0 || unary.load(fromByteOffset: bit >> 3, as: UInt8.self) >> UInt8(bit & 7) == 0 else {
+    guard end - bit < 8, bit & 7 == 0 || unary.load(fromByteOffset: bit >> 3, as: UInt8.self) >> UInt8(bit & 7) == 0
+    else {
       throw StreamProblem.inconsistent
     }
   }

@@ -72,7 +72,8 @@ struct AdapterCommand: ParsableCommand {
 
     @Option(help: ArgumentHelp("Base model directory.", valueName: "dir")) var base: String
     @Option(help: ArgumentHelp("Fine-tuned model directory.", valueName: "dir")) var tuned: String
-    @Option(help: "Fraction of the projection weights to leave out, in [0, 1). Default: none, or 0.9 for a dense fine-tune.")
+    @Option(
+      help: "Fraction of the projection weights to leave out, in [0, 1). Default: none, or 0.9 for a dense fine-tune.")
     var sparsity: Double?
     @Option(help: ArgumentHelp("Directory to create.", valueName: "dir")) var out: String
     @Flag(help: "Replace an existing directory.") var overwrite = false

@@ -6,7 +6,8 @@ import Torch
 
 struct BenchCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "bench", abstract: "Measure this machine with a model's shapes.", subcommands: [Step.self, AdapterSwitch.self])
+    commandName: "bench", abstract: "Measure this machine with a model's shapes.",
+    subcommands: [Step.self, AdapterSwitch.self])
 
   struct Step: ParsableCommand {
     static let configuration = CommandConfiguration(

@@ -42,7 +42,8 @@ struct AdapterFigures: Encodable {
     tensors = adapter.tensorNames.count
     bytes = statistics.byteCount
     bits = Bits(
-      index: statistics.indexBits, value: statistics.valueBits, overhead: statistics.overheadBits, total: statistics.bits,
+      index: statistics.indexBits, value: statistics.valueBits, overhead: statistics.overheadBits,
+      total: statistics.bits,
       indexEntropy: statistics.indexEntropyBits, valueEntropy: statistics.valueEntropyBits)
     unchanged = statistics.unchanged
     denseBytes = configuration.baseByteCount
