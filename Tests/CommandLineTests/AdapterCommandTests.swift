@@ -80,6 +80,48 @@ struct AdapterCommandTests {
     #expect(drawn[0]["tokens"] as? [Int] != drawn[2]["tokens"] as? [Int])
   }
 
+  @Test("remove gives the base back, extract the adapter, and diff compares")
+  func removeExtractDiff() throws {
+    let workspace = try Workspace()
+    let directory = workspace.directory
+    try workspace.train("run")
+    try Lota.succeed(
+      "adapter", "apply", "--model", "model", "--adapter", "run/adapter", "--out", "tuned", in: directory)
+    try Lota.succeed(
+      "adapter", "remove", "--model", "tuned", "--adapter", "run/adapter", "--out", "back", in: directory)
+    let fingerprints = try ["model", "tuned", "back"].map { try ModelFingerprint(workspace.checkpoint($0)).value }
+    #expect(fingerprints[2] == fingerprints[0] && fingerprints[1] != fingerprints[0])
+    let summary = try Lota.succeed(
+      "adapter", "extract", "--base", "model", "--tuned", "tuned", "--out", "extracted", "--json", in: directory
+    ).json()
+    #expect(summary["kept"] as? Int == summary["changed"] as? Int && summary["kept"] as? Int ?? 0 > 0)
+    try Lota.succeed("adapter", "verify", "--model", "model", "--adapter", "extracted", in: directory)
+    let figures = try Lota.succeed(
+      "adapter", "diff", "run/adapter", "extracted", "--model", "model", "--json", in: directory
+    ).json()
+    #expect(figures["both"] as? Int == summary["kept"] as? Int && figures["conflicts"] as? Int == 0)
+    #expect(abs((figures["cosine"] as? Double ?? 0) - 1) < 1e-9)
+    try expectRefusal(
+      ["adapter", "remove", "--model", "model", "--adapter", "run/adapter", "--out", "again"], in: directory,
+      mentions: ["does not hold adapter run/adapter", "model.layers."])
+    try expectRefusal(
+      ["adapter", "apply", "--model", "tuned", "--adapter", "run/adapter", "--out", "again"], in: directory,
+      mentions: ["was trained on another base"])
+    #expect(!FileSystem.exists(directory.file("again")))
+  }
+
+  @Test("switching adapters is timed, and leaves the base")
+  func bench() throws {
+    let workspace = try Workspace()
+    try workspace.train("run")
+    let figures = try Lota.succeed(
+      "bench", "adapter", "--model", "model", "--adapter", "run/adapter", "--repeats", "2", "--json",
+      in: workspace.directory
+    ).json()
+    #expect(figures["isBaseRestored"] as? Bool == true)
+    #expect((figures["swapSeconds"] as? [Double])?.count == 2)
+  }
+
   @Test("inspect reports what the adapter holds")
   func inspect() throws {
     let workspace = try Workspace()
@@ -89,6 +131,9 @@ struct AdapterCommandTests {
     #expect(figures["scoped"] as? Int == scoped)
     #expect(figures["trained"] as? Int == Int((0.1 * Double(scoped)).rounded()))
     #expect(figures["method"] as? String == "lota")
+    let bits = try #require(figures["bits"] as? [String: Double])
+    let parts = ["index", "value", "overhead"].compactMap { bits[$0] }
+    #expect(parts.count == 3 && abs(parts.reduce(0, +) - (bits["total"] ?? 0)) < 1e-9)
     #expect(figures["base"] as? String == (try ModelFingerprint(workspace.checkpoint("model")).value))
     let text = try Lota.succeed("adapter", "inspect", "run/adapter", in: workspace.directory).output
     #expect(text.contains("of \(scoped) scoped weights (sparsity 0.9)"))

@@ -25,6 +25,8 @@ public final class LoadedModel {
         directory: directory, tokens: tokenizer.vocabularySize, vocabulary: configuration.vocabularySize)
     }
     chatTemplate = try ChatTemplate.load(directory: directory)
+    // Reading the tokenizer takes several times the memory that it leaves in use.
+    Engine.trimMemory()
     let lowRank = try adapters.filter(LoRAAdapter.isPEFT).map { try LoRAAdapter(directory: $0) }
     for adapter in lowRank { try adapter.verify(base: base) }
     let opened = try adapters.filter { !LoRAAdapter.isPEFT($0) }.map { try Adapter(directory: $0) }

@@ -39,6 +39,8 @@ public struct TrainingRun {
   /// The model that is trained, in place.
   public let loaded: LoadedModel
   let rows: [TokenizedRow]
+  /// SHA-256 of the file of rows, lower-case hex.
+  private let dataDigest: String
   /// The ticket of a mask file; nil when calibration finds it.
   private let givenMask: Mask?
   private let observe: (RunEvent) -> Disposition
@@ -58,6 +60,7 @@ public struct TrainingRun {
       path: configuration.data, format: configuration.format, encoder: loaded.tokenizer, chat: loaded.chatRenderer,
       maximumLength: configuration.maximumLength, overlength: configuration.overlength)
     rows = data.rows
+    dataDigest = try FileSystem.read(configuration.data).withUnsafeBytes(ModelFingerprint.digest(of:))
     givenMask = try configuration.method == .lota ? Self.checkedTicket(configuration, loaded.model) : nil
     let (sized, note) = try configuration.sizedToMemory(loaded.model.configuration, rows: rows.map(RowSize.init))
     self.configuration = sized
@@ -98,7 +101,10 @@ public struct TrainingRun {
     let sink = try TicketSink(configuration.training, mask: mask, model: loaded.model)
     try recorder.train(.adaptation, options: configuration.training, rows: rows, model: loaded.model, sink: sink)
     try sink.round { try loaded.base.description(of: $0).dtype }
-    let adapter = try recorder.measure("writing") { try writeAdapter(mask: mask, fingerprint: fingerprint) }
+    let steps = recorder.records.count { $0.phase == .adaptation }
+    let adapter = try recorder.measure("writing") {
+      try writeAdapter(mask: mask, fingerprint: fingerprint, steps: steps)
+    }
     return RunOutcome(
       loaded: loaded, records: recorder.records, mask: mask, adapter: adapter, modelPath: nil, seconds: recorder.seconds
     )
@@ -156,8 +162,8 @@ public struct TrainingRun {
     recorder.note("\(type.configurationName) weights lose updates that are small beside them; \(advice)")
   }
 
-  private func writeAdapter(mask: Mask, fingerprint: ModelFingerprint) throws -> Adapter {
-    let provenance = Adapter.Provenance(method: "lota", training: trainingFacts)
+  private func writeAdapter(mask: Mask, fingerprint: ModelFingerprint, steps: Int) throws -> Adapter {
+    let provenance = Adapter.Provenance(method: "lota", training: trainingFacts(steps: steps))
     return try Adapter.write(
       to: directory.adapterPath, base: loaded.base, mask: mask, provenance: provenance, fingerprint: fingerprint
     ) { tensor, indices in
@@ -170,9 +176,11 @@ public struct TrainingRun {
     }
   }
 
-  private var trainingFacts: [String: String] {
+  /// What the adapter says about its making.
+  private func trainingFacts(steps: Int) -> [String: String] {
     let training = configuration.training
     return [
+      "steps": "\(steps)", "data_sha256": dataDigest,
       "optimizer": training.optimizer.name, "learning_rate": "\(training.learningRate)",
       "batch_size": "\(training.batchSize)", "loss": training.loss.rawValue, "seed": "\(training.seed)",
       "rows": "\(rows.count)",

@@ -67,7 +67,7 @@ struct AdapterFigures: Encodable {
         + "overhead \(number(bits.overhead))",
       "base     \(base)",
     ]
-    lines += training.sorted { $0.key < $1.key }.map { $0.key.rightPadded(to: 9) + $0.value }
+    lines += training.sorted { $0.key < $1.key }.map { ($0.key + "  ").rightPadded(to: 9) + $0.value }
     return (lines + ["", DensityTable.text(layers)]).joined(separator: "\n")
   }
 }
