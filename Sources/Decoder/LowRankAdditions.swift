@@ -1,7 +1,7 @@
 package import Checkpoints
 internal import Torch
 
-/// Size of the low-rank additions to the seven projections of every layer.
+/// Size of the low-rank additions to the seven projections of every layer, or of every other one.
 package struct LowRankSettings: Equatable, Sendable {
   /// R
   package let rank: Int
@@ -10,15 +10,21 @@ package struct LowRankSettings: Equatable, Sendable {
   /// Probability that an input element falls out, in `0..<1`.
   package let dropout: Double
 
-  package init(rank: Int, scale: Double, dropout: Double = 0) {
+  /// Only layers with this remainder modulo 2; nil: all.
+  package let layerParity: Int?
+
+  package init(rank: Int, scale: Double, dropout: Double = 0, layerParity: Int? = nil) {
+    self.layerParity = layerParity
     self.rank = rank
     self.scale = scale
     self.dropout = dropout
   }
 
+  func covers(_ layer: Int) -> Bool { layerParity.map { layer % 2 == $0 } ?? true }
+
   /// Elements of all A and B.
   package func parameterCount(_ configuration: ModelConfiguration) -> Int {
-    configuration.layerCount * rank
+    (0..<configuration.layerCount).filter(covers).count * rank
       * configuration.projections.joined().reduce(0) { $0 + $1.inputs + $1.outputs }
   }
 
@@ -41,7 +47,7 @@ package struct LowRankAdditions {
 }
 
 extension LanguageModel {
-  /// Gives every projection a low-rank addition; the weights themselves are not touched. Uninitialised: the caller fills
+  /// Gives every projection of the layers covered a low-rank addition; the weights themselves are not touched. Uninitialised: the caller fills
   /// the parameters, whose names are `model.layers.0.self_attn.q_proj.lora_A.weight` and so on.
   ///
   /// - Parameter seed: of the dropout.
@@ -55,7 +61,7 @@ extension LanguageModel {
       linear.lowRank = addition
       parts += addition.parts
     }
-    for layer in blocks.indices {
+    for layer in blocks.indices where settings.covers(layer) {
       try add(&blocks[layer].attention.queryKeyValue)
       try add(&blocks[layer].attention.output)
       try add(&blocks[layer].feedForward.gateUp)

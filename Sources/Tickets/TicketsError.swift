@@ -23,6 +23,7 @@ public enum TicketsError: Error, Equatable, Sendable {
   case packedByteCount(expected: Int, found: Int)
   case masksCoverDifferentTensors([String])
   case maskDoesNotFit([String])
+  case ticketsOverlap(shared: Int, kept: Int)
 
   // Adapters
   case adapterMalformed(path: String, problem: String)
@@ -57,7 +58,8 @@ extension TicketsError: CustomStringConvertible, LocalizedError {
     case .sparsityOutOfRange, .countOutOfRange, .notFinite, .fewerChangedThanRequested, .capacityTooSmall,
       .weightsChangedDuringSelection:
       selectionDescription
-    case .maskMalformed, .paddingBitsSet, .packedByteCount, .masksCoverDifferentTensors, .maskDoesNotFit:
+    case .maskMalformed, .paddingBitsSet, .packedByteCount, .masksCoverDifferentTensors, .maskDoesNotFit,
+      .ticketsOverlap:
       maskDescription
     case .adapterMalformed, .adapterUnsupportedVersion, .adapterDoesNotFit, .wrongBase, .adaptersOverlap,
       .trainedOutsideMask, .wrongValueCount, .outputIsTheBase, .adapterNotApplied, .elementTypeNotHeld,
@@ -125,6 +127,11 @@ extension TicketsError: CustomStringConvertible, LocalizedError {
       "the masks belong to different models: \(Self.list(problems)); use masks of one model"
     case .maskDoesNotFit(let problems):
       "the mask does not fit the model: \(Self.list(problems)); use a mask made from this model"
+    case .ticketsOverlap(let shared, let kept):
+      """
+      \(shared) of the ticket's \(kept) weights belong to excluded tickets; extract it again without them \
+      (lota mask extract --exclude), or exclude fewer
+      """
     default: ""
     }
   }

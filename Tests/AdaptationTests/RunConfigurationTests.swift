@@ -15,6 +15,10 @@ import Yams
     configuration.sparsity = 0.995
     configuration.calibration = .epochs(0.3)
     configuration.mask = "mask.safetensors"
+    configuration.exclude = ["a.mask", "runs/b/adapter"]
+    configuration.adapters = ["runs/b/adapter"]
+    configuration.layers = .odd
+    (configuration.replay.files, configuration.replay.fraction, configuration.replay.rows) = (["old.jsonl"], 0.3, [7])
     (configuration.lora.rank, configuration.lora.alpha, configuration.lora.dropout) = (3, 4.5, 0.1)
     configuration.training.length = .steps(12)
     configuration.training.batchSize = 3
@@ -111,6 +115,17 @@ import Yams
     Refusal("device") { $0.device = "gpu" },
     Refusal("dtype") { $0.dtype = "int8" },
     Refusal("dtype") { $0.dtype = "half" },
+    Refusal("exclude") {
+      $0.method = .lora
+      $0.exclude = ["a.mask"]
+    },
+    Refusal("layers") { $0.layers = .even },
+    Refusal("replay-fraction") { $0.replay.fraction = 0 },
+    Refusal("replay-fraction") { $0.replay.fraction = 1.5 },
+    Refusal("no-shuffle") {
+      $0.replay.files = ["old.jsonl"]
+      $0.training.shuffles = false
+    },
     Refusal("clipping") {
       $0.method = .fft
       $0.training.clipping = .global

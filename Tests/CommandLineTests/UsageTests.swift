@@ -28,6 +28,11 @@ struct UsageTests {
       (training + ["--method", "lora", "--lora-dropout", "1"], "below 1"),
       (training + ["--method", "lora", "--sparsity", "0.9"], "--sparsity is for tickets"),
       (training + ["--method", "lora", "--mask", "m"], "--mask is for tickets"),
+      (training + ["--method", "lora", "--exclude", "m"], "--exclude is for single weights"),
+      (training + ["--layers", "even"], "--layers needs --method lora or fft"),
+      (training + ["--method", "fft", "--layers", "third"], "third"),
+      (training + ["--replay-fraction", "0.1"], "--replay-fraction needs --replay"),
+      (training + ["--replay", "r", "--replay-fraction", "0"], "above 0 and at most 1"),
       (training + ["--overlength", "ignore"], "truncate"),
       (training + ["--device", "abacus"], "abacus"),
       (training + ["--dtype", "int8"], "int8"),
@@ -40,6 +45,9 @@ struct UsageTests {
       (["plan", "--model", "m", "--data", "d", "--rows", "3"], "either --data"),
       (["plan", "--model", "m", "--rows", "3"], "--mean-length"),
       (["plan", "--model", "m", "--rows", "3", "--mean-length", "9", "--alpha", "4"], "--alpha needs --method lora"),
+      (
+        ["plan", "--model", "m", "--rows", "3", "--mean-length", "9", "--replay", "r"], "--replay needs --data"
+      ),
       (["plan", "--model", "m", "--rows", "0", "--mean-length", "9"], "from 1 to"),
       (["plan", "--model", "m", "--rows", "1", "--mean-length", "9", "--mean-labels", "9"], "use 1 to 8"),
       (["plan", "--model", "m", "--rows", "1", "--mean-length", "9", "--flops", "-1"], "--flops"),

@@ -135,7 +135,7 @@ public struct StepBenchmark: Sendable {
     for _ in 0..<training.batchSize {
       work.add(RowSize(tokens: length, labels: length - promptLength), window: self.model.slidingWindow)
     }
-    let lowRankCount = phase == .training ? lora.additions.parameterCount(self.model) : 0
+    let lowRankCount = phase == .training ? lora.additions().parameterCount(self.model) : 0
     let operations = try work.operations(self.model, lowRankCount: lowRankCount) {
       phase == .calibration || (phase == .adaptation && TicketScope.Weight(name: $0) != nil)
     }

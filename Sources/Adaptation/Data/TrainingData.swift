@@ -23,6 +23,9 @@ public struct DataSummary: Equatable, Codable, Sendable {
   /// Tokens of the longest row in the file, before any cut.
   public var longest = 0
 
+  /// Rows of earlier tasks that are mixed in; not among the others.
+  public var replayed = 0
+
   public init() {}
 }
 

@@ -1,5 +1,6 @@
 internal import Checkpoints
 package import Decoder
+internal import Tickets
 package import Torch
 
 extension LoRAAdapter {
@@ -14,9 +15,13 @@ extension LoRAAdapter {
     to directory: String, _ additions: LowRankAdditions, settings: LoRASettings, baseModel: String,
     value: (Parameter) -> Tensor
   ) throws -> LoRAAdapter {
-    let targets = Set(additions.parts.compactMap { $0.down.name.dropLast(downSuffix.count).split(separator: ".").last })
-    let configuration = LoRAConfiguration(
+    let modules = additions.parts.map { $0.down.name.dropLast(downSuffix.count) }
+    let targets = Set(modules.compactMap { $0.split(separator: ".").last })
+    var configuration = LoRAConfiguration(
       rank: settings.rank, alpha: settings.alpha, targetModules: targets.map(String.init).sorted())
+    if additions.settings.layerParity != nil {
+      configuration.layers = Set(modules.compactMap { TicketScope.Weight(name: $0 + ".weight")?.layer }).sorted()
+    }
     try FileSystem.publishDirectory(directory, overwrite: false) { temporary in
       let parameters = additions.parameters
       let writer = try SafetensorsWriter(

@@ -12,6 +12,8 @@ public struct LoRAConfiguration: Equatable, Sendable {
   public var isRankStabilised = false
   /// Names of modules, as PEFT compares them: the last parts of a path, or one pattern for the whole of it.
   public var targetModules: [String]
+  /// Numbers of the layers that are adapted, for writing; nil for all. What was read counts by its tensors.
+  var layers: [Int]?
   /// The file as it was: patterns and limits are looked up in it.
   private(set) var patterns = Patterns()
 
@@ -156,7 +158,7 @@ extension LoRAConfiguration {
       "inference_mode": true,
       "init_lora_weights": true,
       "layers_pattern": .null,
-      "layers_to_transform": .null,
+      "layers_to_transform": layers.map { .array($0.map { .integer($0) }) } ?? .null,
       "lora_alpha": Int(exactly: alpha).map { .integer($0) } ?? .number(alpha),
       "lora_dropout": .number(dropout),
       "modules_to_save": .null,

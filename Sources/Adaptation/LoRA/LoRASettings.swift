@@ -27,7 +27,7 @@ public struct LoRASettings: Codable, Equatable, Sendable {
     }
   }
 
-  package var additions: LowRankSettings {
-    LowRankSettings(rank: rank, scale: alpha / Double(rank), dropout: dropout)
+  package func additions(in layers: LayerSelection = .all) -> LowRankSettings {
+    LowRankSettings(rank: rank, scale: alpha / Double(rank), dropout: dropout, layerParity: layers.parity)
   }
 }

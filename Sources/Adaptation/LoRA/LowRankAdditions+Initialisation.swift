@@ -5,9 +5,11 @@ internal import Torch
 extension LanguageModel {
   /// Low-rank additions as PEFT begins: A uniform within 1 / sqrt(inputs), which is Kaiming's bound for a = sqrt(5), and B
   /// zero, so that the model computes what it did. Every A comes from a stream of its own name.
-  package func addLowRank(_ settings: LoRASettings, seed: UInt64) throws -> LowRankAdditions {
+  package func addLowRank(
+    _ settings: LoRASettings, layers: LayerSelection = .all, seed: UInt64
+  ) throws -> LowRankAdditions {
     try settings.validate()
-    let additions = try addLowRank(settings.additions, seed: seed)
+    let additions = try addLowRank(settings.additions(in: layers), seed: seed)
     for part in additions.parts {
       let shape = part.down.shape
       let bound = 1 / Double(shape[1]).squareRoot()

@@ -15,6 +15,8 @@ package struct MemoryModel {
   private let tensors: [TensorDescription]
   /// Tokens of all rows.
   private let dataTokens: Int
+  /// Weights of excluded tickets, where each takes an index: on devices.
+  private let indexedCount: Int
 
   package init(_ model: ModelConfiguration, run: RunConfiguration, dataTokens: Int) throws {
     self.model = model
@@ -23,6 +25,8 @@ package struct MemoryModel {
     device = try run.computeDevice()
     dtype = try run.computeType() ?? LanguageModel.defaultType(of: model, on: device)
     tensors = try model.expectedTensors()
+    let shapes = Dictionary(uniqueKeysWithValues: tensors.map { ($0.name, $0.shape) })
+    indexedCount = try device == .cpu ? 0 : Mask.union(of: run.excludedTickets, shapes: shapes)?.keptCount ?? 0
   }
 
   /// The same run with recomputed activations; nil when it recomputes them already.
@@ -73,16 +77,19 @@ package struct MemoryModel {
   }
 
   private func dense(_ name: String, _ pass: LargestBackwardPass) -> MemoryPlan.Phase {
+    let weights = tensors.reduce(0) { $0 + (run.layers.trains($1.name) ? $1.elementCount : 0) }
     let state = DenseSink.stateByteCounts(
-      weights: weightCount, dtype: dtype, optimizer: run.training.optimizer, accumulates: pass.passes > 1)
+      weights: weights, dtype: dtype, optimizer: run.training.optimizer, accumulates: pass.passes > 1)
+    let indices = ExcludedWeights.byteCount(excluded: indexedCount)
     return MemoryPlan.Phase(
       name,
       resident + [part("optimizer", state.optimizer), part("summed gradients", state.accumulated)]
-        + step(pass) { _ in .whole })
+        + (indices > 0 ? [part("places of excluded weights", indices)] : [])
+        + step(pass) { run.layers.trains($0) ? .whole : .none })
   }
 
   private func lowRank(_ pass: LargestBackwardPass) -> MemoryPlan.Phase {
-    let additions = run.lora.additions
+    let additions = run.lora.additions(in: run.layers)
     let count = additions.parameterCount(model)
     let state = LowRankSink.stateByteCounts(
       count: count, dtype: dtype, options: run.training, accumulates: pass.passes > 1)
@@ -135,7 +142,7 @@ package struct MemoryModel {
       part("program and libtorch", onHost(Self.programBytes)),
       part("tokenizer and rows", onHost(model.vocabularySize * Self.tokenizerBytesAToken + dataTokens * 4)),
       part("weights", weightCount * dtype.byteCount),
-    ]
+    ] + (run.excludedTickets.isEmpty ? [] : [part("mask of excluded tickets", maskBytes)])
   }
 
   /// The step's buffers, by what they are for.
@@ -172,7 +179,7 @@ package struct MemoryModel {
   private var maskBytes: Int { onHost(scopedCount / 8) }
 
   /// Numbers in all low-rank matrices.
-  package var lowRankCount: Int { run.lora.additions.parameterCount(model) }
+  package var lowRankCount: Int { run.lora.additions(in: run.layers).parameterCount(model) }
 
   /// Weights in the ticket.
   package var ticketCount: Int {

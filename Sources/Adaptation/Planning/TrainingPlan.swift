@@ -45,12 +45,13 @@ public struct TrainingPlan: Encodable, Equatable, Sendable {
   public let note: String?
 
   /// - Parameters:
-  ///   - run: of which only the model's configuration and `rows` count; no file is read.
+  ///   - run: of which only the model's configuration and `rows` count; no file is read, but for excluded tickets on devices.
   ///   - rows: lengths of all rows.
   ///   - rate: for the time; nil leaves it open.
   /// - Throws: ``TrainingError``; ``MemoryBudgetError``.
   public init(_ run: RunConfiguration, model: ModelConfiguration, rows: [RowSize], rate: ComputeRate?) throws {
     try run.validate()
+    try run.layers.check(layerCount: model.layerCount)
     let (sized, note) = try run.sizedToMemory(model, rows: rows)
     let memoryModel = try MemoryModel(model, run: sized, dataTokens: rows.reduce(0) { $0 + $1.tokens })
     let pass = sized.largestPass(rows: rows, maximumTokens: sized.training.microBatchTokens)
@@ -102,7 +103,7 @@ extension TrainingPlan.PhasePlan {
         model, activations: run.training.activations, weightShare: weightShare,
         lowRankCount: isLowRank ? memory.lowRankCount : 0
       ) { name in
-        trainsAll || (!isLowRank && TicketScope.Weight(name: name) != nil)
+        (trainsAll && run.layers.trains(name)) || (!trainsAll && !isLowRank && TicketScope.Weight(name: name) != nil)
       }
     }
     let isSampled = phase == .adaptation && memory.samplesTicket
@@ -117,7 +118,9 @@ extension TrainingPlan.PhasePlan {
     let weights =
       try isLowRank
       ? memory.lowRankCount
-      : trainsAll ? model.expectedTensors().reduce(0) { $0 + $1.elementCount } : memory.scopedCount
+      : trainsAll
+        ? model.expectedTensors().reduce(0) { $0 + (run.layers.trains($1.name) ? $1.elementCount : 0) }
+        : memory.scopedCount
     let moved = Double(order.stepCount) * Double(weights) * (trainsAll || isLowRank ? 28 : 8)
     seconds = rate.map { rate in
       spent / (rate.productOperationsPerSecond * ComputeRate.stepEfficiency)
@@ -128,16 +131,13 @@ extension TrainingPlan.PhasePlan {
 
 /// Where the lengths of rows to plan for come from.
 public enum PlannedRows {
-  /// A file's rows, by the tokenizer of the model directory.
+  /// A file's rows and those replayed, by the tokenizer of the model directory.
   ///
   /// - Throws: ``TrainingDataError``, `TokenizerError`, ``CheckpointError``.
   public static func read(_ run: RunConfiguration) throws -> [RowSize] {
     let tokenizer = try Tokenizer(directory: run.model)
     let chat = try ChatTemplate.load(directory: run.model).map { ChatRenderer($0, tokenizer: tokenizer) }
-    let data = try TrainingData.load(
-      path: run.data, format: run.format, encoder: tokenizer, chat: chat,
-      maximumLength: run.maximumLength, overlength: run.overlength)
-    return data.rows.map(RowSize.init)
+    return try RunRows(run, tokenizer: tokenizer, chat: chat).rows.map(RowSize.init)
   }
 
   /// Rows of one length.

@@ -11,6 +11,9 @@ public final class LoadedModel {
   public let model: LanguageModel
   public let tokenizer: Tokenizer
   public let chatTemplate: ChatTemplate?
+  /// Sparse adapters that the model was opened with.
+  public let adapters: [Adapter]
+  private let lowRank: [LoRAAdapter]
 
   /// - Throws: ``CheckpointError``, `TokenizerError`, ``TorchError``; for adapters `TicketsError`: a wrong base, or tickets
   ///   that overlap; ``LoRAError`` for those in PEFT's format, which are added to what the tickets give.
@@ -27,13 +30,23 @@ public final class LoadedModel {
     chatTemplate = try ChatTemplate.load(directory: directory)
     // Reading the tokenizer takes several times the memory that it leaves in use.
     Engine.trimMemory()
-    let lowRank = try adapters.filter(LoRAAdapter.isPEFT).map { try LoRAAdapter(directory: $0) }
+    lowRank = try adapters.filter(LoRAAdapter.isPEFT).map { try LoRAAdapter(directory: $0) }
     for adapter in lowRank { try adapter.verify(base: base) }
-    let opened = try adapters.filter { !LoRAAdapter.isPEFT($0) }.map { try Adapter(directory: $0) }
-    try Adapter.verify(opened, base: base)
-    try Adapter.checkDisjoint(opened)
+    self.adapters = try adapters.filter { !LoRAAdapter.isPEFT($0) }.map { try Adapter(directory: $0) }
+    try Adapter.verify(self.adapters, base: base)
+    try Adapter.checkDisjoint(self.adapters)
     model = try LanguageModel(configuration, weights: base, dtype: dtype, device: device)
-    try model.apply(opened, base: base)
+    try applyAdapters()
+  }
+
+  /// Gives the model the weights back that it was opened with: the base's, and the adapters over them.
+  public func restore() throws {
+    try model.load(base)
+    try applyAdapters()
+  }
+
+  private func applyAdapters() throws {
+    try model.apply(adapters, base: base)
     for adapter in lowRank { try adapter.merge(into: model) }
   }
 

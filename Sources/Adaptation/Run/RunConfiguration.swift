@@ -31,6 +31,13 @@ public struct RunConfiguration: Codable, Equatable, Sendable {
   public var calibration = Calibration.epochs(1)
   /// A mask file to use instead of calibrating.
   public var mask: String?
+  /// Earlier tickets, mask files and adapter directories: their weights stay as they are, and no new ticket gets them.
+  public var exclude: [String] = []
+  /// Adapters over the base that the run begins with. Their tickets are excluded too where a ticket is trained.
+  public var adapters: [String] = []
+  public var replay = ReplaySettings()
+  /// Layers that full fine-tuning and low-rank adaptation train.
+  public var layers = LayerSelection.all
   /// For low-rank adaptation.
   public var lora = LoRASettings()
   /// Bytes that the run may hold; sizes its micro-batches. nil: they have the size that `training` says.
@@ -58,6 +65,12 @@ public struct RunConfiguration: Codable, Equatable, Sendable {
     try require(
       method != .fft || training.clipping == .perTensor, "clipping", training.clipping.rawValue,
       "per-tensor: full fine-tuning holds one gradient at a time")
+    try require(
+      method != .lora || exclude.isEmpty, "exclude", exclude.joined(separator: ", "),
+      "left out with low-rank adaptation, which changes whole matrices")
+    try require(
+      method != .lota || layers == .all, "layers", layers.rawValue, "all where a ticket is trained")
+    try replay.validate(shuffles: training.shuffles)
     try require((memoryBudget ?? 1) >= 1, "memory-budget", memoryBudget ?? 0, "a positive number of bytes")
     try training.validate()
     try lora.validate()
@@ -79,6 +92,9 @@ public struct RunConfiguration: Codable, Equatable, Sendable {
     }
     return type
   }
+
+  /// Every ticket whose weights may not change.
+  var excludedTickets: [String] { method == .lota ? exclude + adapters.filter { !exclude.contains($0) } : exclude }
 
   var calibrationOptions: TrainingOptions {
     var options = training

@@ -64,6 +64,17 @@ extension RunConfiguration {
       settings.append(RunReport.Setting(name: "alpha", value: "\(lora.alpha)"))
       settings.append(RunReport.Setting(name: "dropout", value: "\(lora.dropout)"))
     }
+    if !adapters.isEmpty {
+      settings.append(RunReport.Setting(name: "begins with", value: adapters.joined(separator: ", ")))
+    }
+    if !exclude.isEmpty {
+      settings.append(RunReport.Setting(name: "excluded", value: exclude.joined(separator: ", ")))
+    }
+    if !replay.files.isEmpty {
+      let files = zip(replay.files, replay.rows).map { "\($1) rows of \($0)" }
+      settings.append(RunReport.Setting(name: "replay", value: files.joined(separator: ", ")))
+    }
+    if layers != .all { settings.append(RunReport.Setting(name: "layers", value: layers.rawValue)) }
     return settings + training.settings
   }
 }

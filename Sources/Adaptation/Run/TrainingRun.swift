@@ -43,6 +43,8 @@ public struct TrainingRun {
   private let dataDigest: String
   /// The ticket of a mask file; nil when calibration finds it.
   private let givenMask: Mask?
+  /// Weights of earlier tickets.
+  private let excluded: Mask?
   private let observe: (RunEvent) -> Disposition
 
   /// Reads the model, every row and the mask, and creates the run directory: whatever is wrong with them is said before
@@ -54,20 +56,26 @@ public struct TrainingRun {
   ) throws {
     try configuration.validate()
     try RunDirectory.checkCreatable(output)
+    if configuration.method == .lota, let dense = configuration.adapters.first(where: LoRAAdapter.isPEFT) {
+      throw TrainingError.ticketOnDenseAdapter(path: dense)
+    }
     loaded = try LoadedModel(
-      directory: configuration.model, dtype: try configuration.computeType(), device: try configuration.computeDevice())
-    let data = try TrainingData.load(
-      path: configuration.data, format: configuration.format, encoder: loaded.tokenizer, chat: loaded.chatRenderer,
-      maximumLength: configuration.maximumLength, overlength: configuration.overlength)
+      directory: configuration.model, dtype: try configuration.computeType(),
+      device: try configuration.computeDevice(), adapters: configuration.adapters)
+    try configuration.layers.check(layerCount: loaded.model.configuration.layerCount)
+    let data = try RunRows(configuration, tokenizer: loaded.tokenizer, chat: loaded.chatRenderer)
     rows = data.rows
     dataDigest = try FileSystem.read(configuration.data).withUnsafeBytes(ModelFingerprint.digest(of:))
-    givenMask = try configuration.method == .lota ? Self.checkedTicket(configuration, loaded.model) : nil
-    let (sized, note) = try configuration.sizedToMemory(loaded.model.configuration, rows: rows.map(RowSize.init))
+    excluded = try Mask.union(of: configuration.excludedTickets, shapes: loaded.model.shapes)
+    givenMask =
+      try configuration.method == .lota ? Self.checkedTicket(configuration, loaded.model, excluded: excluded) : nil
+    var (sized, note) = try configuration.sizedToMemory(loaded.model.configuration, rows: rows.map(RowSize.init))
+    sized.replay.rows = data.replayed
     self.configuration = sized
     self.observe = observe
     directory = try RunDirectory(create: output, configuration: sized)
     _ = observe(.data(data.summary))
-    if let note { _ = observe(.note(note)) }
+    for note in [note, sized.adaptersNote].compactMap({ $0 }) { _ = observe(.note(note)) }
   }
 
   public func run() throws -> RunOutcome {
@@ -81,13 +89,18 @@ public struct TrainingRun {
 
   // MARK: - Lottery Ticket Adaptation
 
-  /// The mask file's ticket, if one is named. Refuses tickets that do not fit the model or hold no weights.
-  private static func checkedTicket(_ configuration: RunConfiguration, _ model: LanguageModel) throws -> Mask? {
+  /// The mask file's ticket, if one is named. Refuses tickets that do not fit the model, hold no weights, or share some with
+  /// earlier ones; and such as will not find enough weights that are free.
+  private static func checkedTicket(
+    _ configuration: RunConfiguration, _ model: LanguageModel, excluded: Mask?
+  ) throws -> Mask? {
     let mask = try configuration.mask.map { try Mask(path: $0) }
     try mask?.checkFits(shapes: model.shapes)
-    let scope = TicketScope.scopedNames(of: model.parameters.map(\.name))
-    let total = scope.reduce(0) { $0 + (model.parameter(named: $1)?.value.shape.reduce(1, *) ?? 0) }
-    let kept = try mask?.keptCount ?? TicketSelection.Amount.sparsity(configuration.sparsity).count(of: total)
+    try mask?.checkDisjoint(with: excluded)
+    let kept =
+      try mask?.keptCount
+      ?? TicketSelection.count(
+        .sparsity(configuration.sparsity), shapes: model.scopedShapes, excluding: excluded)
     guard kept > 0 else { throw TrainingError.ticketIsEmpty }
     return mask
   }
@@ -95,6 +108,7 @@ public struct TrainingRun {
   private func adaptTicket(_ recorder: inout Recorder) throws -> RunOutcome {
     let fingerprint = try ModelFingerprint(loaded.base)
     let mask = try ticket(fingerprint: fingerprint, &recorder)
+    try mask.checkDisjoint(with: excluded)
     // What calibration held is free by now; adaptation needs less, in other sizes.
     Engine.trimMemory()
     try mask.write(to: directory.maskPath)
@@ -110,7 +124,7 @@ public struct TrainingRun {
     )
   }
 
-  /// The ticket, from a file, at random, or by calibration and extraction; the model holds base weights afterwards.
+  /// The ticket, from a file, at random, or by calibration and extraction; the model holds afterwards what it was opened with.
   private func ticket(fingerprint: ModelFingerprint, _ recorder: inout Recorder) throws -> Mask {
     let model = loaded.model
     let names = TicketScope.scopedNames(of: model.parameters.map(\.name))
@@ -122,22 +136,22 @@ public struct TrainingRun {
     }
     if case .steps(0) = configuration.calibration {
       recorder.note("no calibration steps: the ticket is drawn at random")
-      let shapes = model.shapes.filter { names.contains($0.key) }
       return try TicketSelection.random(
-        shapes: shapes, amount: .sparsity(configuration.sparsity), seed: configuration.training.seed,
-        baseFingerprint: fingerprint.value)
+        shapes: model.scopedShapes, amount: .sparsity(configuration.sparsity), seed: configuration.training.seed,
+        excluding: excluded, baseFingerprint: fingerprint.value)
     }
     let (base, tuned) = try calibrated(names: names, &recorder)
     let mask = try recorder.extract {
       try TicketSelection.select(
-        base: base, tuned: tuned, names: names, amount: .sparsity(configuration.sparsity),
+        base: base, tuned: tuned, names: names, amount: .sparsity(configuration.sparsity), excluding: excluded,
         baseFingerprint: fingerprint.value)
     }
-    try model.load(loaded.base)
+    try loaded.restore()
     return mask
   }
 
-  /// Trains from the base, and returns the two sources whose difference ranks the weights.
+  /// Trains all weights that no earlier ticket has, and returns the two sources whose difference ranks them. Where adapters
+  /// are applied, the model differs from the base's files in excluded weights alone.
   private func calibrated(
     names: [String], _ recorder: inout Recorder
   ) throws -> (base: any WeightSource, tuned: any WeightSource) {
@@ -150,7 +164,7 @@ public struct TrainingRun {
       return (ZeroWeights(like: loaded.base), sink.source())
     }
     noteLostUpdates("the ticket is then hardly better than a random one: calibrate in float32", &recorder)
-    let sink = DenseSink(options)
+    let sink = DenseSink(options, excluded: excluded.map(ExcludedWeights.init))
     try recorder.train(.calibration, options: options, rows: rows, model: loaded.model, sink: sink)
     return (loaded.base, LiveWeights(loaded.model))
   }
@@ -179,19 +193,26 @@ public struct TrainingRun {
   /// What the adapter says about its making.
   private func trainingFacts(steps: Int) -> [String: String] {
     let training = configuration.training
-    return [
+    var facts = [
       "steps": "\(steps)", "data_sha256": dataDigest,
       "optimizer": training.optimizer.name, "learning_rate": "\(training.learningRate)",
       "batch_size": "\(training.batchSize)", "loss": training.loss.rawValue, "seed": "\(training.seed)",
       "rows": "\(rows.count)",
     ]
+    let replayed = configuration.replay.rows.reduce(0, +)
+    if replayed > 0 { facts["replayed_rows"] = "\(replayed)" }
+    if !loaded.adapters.isEmpty {
+      facts["prerequisites"] = loaded.adapters.map(\.prerequisite).sorted().joined(separator: ", ")
+    }
+    return facts
   }
 
   // MARK: - Full fine-tuning
 
   private func fineTune(_ recorder: inout Recorder) throws -> RunOutcome {
     noteLostUpdates("train in float32", &recorder)
-    let sink = DenseSink(configuration.training)
+    let sink = DenseSink(
+      configuration.training, excluded: excluded.map(ExcludedWeights.init), trains: configuration.layers.trains)
     try recorder.train(.training, options: configuration.training, rows: rows, model: loaded.model, sink: sink)
     try recorder.measure("writing") {
       try loaded.model.write(to: directory.modelPath, like: loaded.base, from: loaded.directory)

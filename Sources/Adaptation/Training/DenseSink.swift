@@ -8,6 +8,7 @@ package import Torch
 package final class DenseSink: TrainingSink {
   private let options: TrainingOptions
   private let trains: (String) -> Bool
+  private let excluded: ExcludedWeights?
   private var states: [String: OptimizerState] = [:]
   private var accumulated: [String: Tensor] = [:]
   private var statistics: any StepStatistics = HostStatistics()
@@ -15,9 +16,14 @@ package final class DenseSink: TrainingSink {
   private var microBatches = 1
   private var microBatch = 0
 
-  /// - Parameter trains: whether the parameter of a name is trained; by default all are.
-  package init(_ options: TrainingOptions, trains: @escaping (String) -> Bool = { _ in true }) {
+  /// - Parameters:
+  ///   - excluded: weights that stay as they are; they count for no norm either.
+  ///   - trains: whether the parameter of a name is trained; by default all are.
+  package init(
+    _ options: TrainingOptions, excluded: ExcludedWeights? = nil, trains: @escaping (String) -> Bool = { _ in true }
+  ) {
     self.options = options
+    self.excluded = excluded
     self.trains = trains
   }
 
@@ -56,9 +62,14 @@ package final class DenseSink: TrainingSink {
   }
 
   private func update(_ parameter: Parameter, _ gradient: Tensor) throws {
+    try excluded?.clear(gradient, of: parameter.name)
     let factor = try statistics.factor(
       of: gradient, named: parameter.name, maximumNorm: options.maximumGradientNorm)
-    try states[parameter.name, default: OptimizerState(options.optimizer)]
-      .update(parameter.value, gradient: gradient, factor: factor, rate: rate)
+    func step() throws {
+      try states[parameter.name, default: OptimizerState(options.optimizer)]
+        .update(parameter.value, gradient: gradient, factor: factor, rate: rate)
+    }
+    guard let excluded, options.optimizer.movesWithoutGradient else { return try step() }
+    try excluded.keep(parameter, step)
   }
 }

@@ -7,6 +7,8 @@ public enum TrainingError: Error, Equatable, Sendable {
   /// A gradient of the step holds NaN or infinity.
   case gradientNotFinite(phase: Phase, step: Int, tensor: String, rows: [Int])
   case ticketIsEmpty
+  /// A PEFT adapter, which changes whole matrices, under a ticket, whose entries are differences from the base's files.
+  case ticketOnDenseAdapter(path: String)
   case stopped(phase: Phase, step: Int)
 }
 
@@ -25,6 +27,10 @@ extension TrainingError: CustomStringConvertible, LocalizedError {
       lower --learning-rate or check these rows
       """
     case .ticketIsEmpty: "the ticket holds no weights: choose a lower --sparsity"
+    case .ticketOnDenseAdapter(let path):
+      """
+      \(path) is a PEFT adapter, and a ticket cannot be trained on top of it: use --method lora or fft, or leave it out
+      """
     case .stopped(let phase, let step): "stopped in \(phase.rawValue) after step \(step)"
     }
   }

@@ -54,7 +54,7 @@ extension Mask {
     guard problems.isEmpty else { throw TicketsError.maskDoesNotFit(problems) }
   }
 
-  private func mismatches(with shapes: [String: [Int]]) -> [String] {
+  func mismatches(with shapes: [String: [Int]]) -> [String] {
     entries.compactMap { $0.mismatch(with: shapes) }
   }
 }

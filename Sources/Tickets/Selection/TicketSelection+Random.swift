@@ -12,9 +12,8 @@ extension TicketSelection {
     shapes: [String: [Int]], amount: Amount, seed: UInt64, excluding: Mask? = nil, baseFingerprint: String? = nil
   ) throws -> Mask {
     let tensors = try plannedTensors(names: Array(shapes.keys), excluding: excluding) { shapes[$0] ?? [] }
+    let keep = try checkedCount(amount, of: tensors)
     let plan = ChunkPlan(tensors: tensors)
-    let keep = try amount.count(of: plan.count)
-    try checkCapacity(keep, plan: plan)
 
     var stream = RandomStream(seed: seed, purpose: "random-ticket")
     var wanted = keep

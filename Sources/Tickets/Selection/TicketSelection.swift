@@ -93,9 +93,8 @@ public enum TicketSelection {
       guard shape == found else { throw TicketsError.shapeMismatch(tensor: name, expected: shape, found: found) }
       return shape
     }
+    let keep = try checkedCount(amount, of: tensors)
     let plan = ChunkPlan(tensors: tensors)
-    let keep = try amount.count(of: plan.count)
-    try checkCapacity(keep, plan: plan)
     var scan = MagnitudeScan(base: base, tuned: tuned, plan: plan, tuning: tuning, progress: progress)
     try scan.mark(keep, unchanged: unchanged)
     let mask = try plan.mask(sparsity: amount.sparsity(of: plan.count), baseFingerprint: baseFingerprint)
@@ -122,11 +121,23 @@ public enum TicketSelection {
     }
   }
 
-  static func checkCapacity(_ keep: Int, plan: ChunkPlan) throws {
-    let excluded = plan.tensors.reduce(0) { $0 + ($1.excluded?.populationCount ?? 0) }
-    guard keep <= plan.count - excluded else {
+  /// How many weights a selection will keep; said before anything is read, or calibrated.
+  ///
+  /// - Parameter shapes: of the scoped tensors.
+  /// - Throws: `sparsityOutOfRange`, `countOutOfRange`, `shapeMismatch`, `capacityTooSmall`.
+  public static func count(_ amount: Amount, shapes: [String: [Int]], excluding: Mask? = nil) throws -> Int {
+    try checkedCount(
+      amount, of: try plannedTensors(names: Array(shapes.keys), excluding: excluding) { shapes[$0] ?? [] })
+  }
+
+  static func checkedCount(_ amount: Amount, of tensors: [ChunkPlan.Tensor]) throws -> Int {
+    let total = tensors.reduce(0) { $0 + $1.count }
+    let excluded = tensors.reduce(0) { $0 + ($1.excluded?.populationCount ?? 0) }
+    let keep = try amount.count(of: total)
+    guard keep <= total - excluded else {
       throw TicketsError.capacityTooSmall(
-        requested: keep, available: plan.count - excluded, excluded: excluded, total: plan.count)
+        requested: keep, available: total - excluded, excluded: excluded, total: total)
     }
+    return keep
   }
 }

@@ -16,10 +16,14 @@ struct Calibrate: ParsableCommand {
   @Option(help: ArgumentHelp("Run directory to create; the model goes to its folder 'model'.", valueName: "dir"))
   var out: String
 
+  @OptionGroup var sequence: SequenceOptions
+
   func run() throws {
     try options.compute.apply()
     var configuration = try training.configuration(model: options.model, compute: options.compute)
     configuration.method = .fft
+    sequence.apply(to: &configuration)
+    configuration.exclude += sequence.adapters
     if training.schedule.steps == nil, training.schedule.epochs == nil { configuration.training.length = .epochs(1) }
     let renderer = RunRenderer()
     let outcome = try TrainingRun(configuration, output: out) { renderer.show($0) }.run()

@@ -14,6 +14,10 @@ struct MaskCommand: ParsableCommand {
     return names
   }
 
+  fileprivate static func shapes(of names: [String], in model: Checkpoint) throws -> [String: [Int]] {
+    Dictionary(uniqueKeysWithValues: try names.map { ($0, try model.shape(of: $0)) })
+  }
+
   fileprivate static func write(_ mask: Mask, to path: String) throws {
     try mask.write(to: path)
     Output.result("\(path): \(mask.keptCount) of \(mask.scopedCount) weights")
@@ -28,8 +32,7 @@ struct MaskCommand: ParsableCommand {
     @Option(help: ArgumentHelp("Fine-tuned model directory.", valueName: "dir")) var tuned: String
     @Option(help: "Fraction of the scoped weights that stays frozen, in [0, 1).") var sparsity = 0.9
     @Option(help: ArgumentHelp("Mask file to write.", valueName: "file")) var out: String
-    @Option(help: ArgumentHelp("Mask of weights that may not be selected; may be repeated.", valueName: "file"))
-    var exclude: [String] = []
+    @OptionGroup var exclusion: ExclusionOptions
     @Flag(help: "When too few weights changed, fill up with unchanged ones in canonical order.") var fill = false
     @Flag(help: "Print one JSON object with counts and times.") var json = false
 
@@ -39,12 +42,13 @@ struct MaskCommand: ParsableCommand {
       let base = try Checkpoint(directory: base)
       let tuned = try Checkpoint(directory: tuned)
       let names = try MaskCommand.scopedNames(of: base)
-      let excluded = try exclude.map { try Mask(path: $0) }
+      let excluded = try Mask.union(
+        of: exclusion.exclude, shapes: try MaskCommand.shapes(of: base.tensors.map(\.name), in: base))
       let fingerprint = try ModelFingerprint(base).value
       let identified = clock.now
       let mask = try TicketSelection.select(
         base: base, tuned: tuned, names: names, amount: .sparsity(sparsity),
-        excluding: try excluded.dropFirst().reduce(excluded.first) { try $0?.union($1) },
+        excluding: excluded,
         unchanged: fill ? .fillInOrder : .refuse, baseFingerprint: fingerprint)
       let selected = clock.now
       guard json else { return try MaskCommand.write(mask, to: out) }
@@ -74,15 +78,18 @@ struct MaskCommand: ParsableCommand {
     @Option(help: ArgumentHelp("Model directory.", valueName: "dir")) var model: String
     @Option(help: "Fraction of the scoped weights that stays frozen, in [0, 1).") var sparsity = 0.9
     @Option(help: "Seed of the draw.") var seed: UInt64 = 0
+    @OptionGroup var exclusion: ExclusionOptions
     @Option(help: ArgumentHelp("Mask file to write.", valueName: "file")) var out: String
 
     func run() throws {
       let model = try Checkpoint(directory: model)
       let names = try MaskCommand.scopedNames(of: model)
-      var shapes: [String: [Int]] = [:]
-      for name in names { shapes[name] = try model.shape(of: name) }
+      let shapes = try MaskCommand.shapes(of: names, in: model)
+      let excluded = try Mask.union(
+        of: exclusion.exclude, shapes: try MaskCommand.shapes(of: model.tensors.map(\.name), in: model))
       let mask = try TicketSelection.random(
-        shapes: shapes, amount: .sparsity(sparsity), seed: seed, baseFingerprint: try ModelFingerprint(model).value)
+        shapes: shapes, amount: .sparsity(sparsity), seed: seed, excluding: excluded,
+        baseFingerprint: try ModelFingerprint(model).value)
       try MaskCommand.write(mask, to: out)
     }
   }

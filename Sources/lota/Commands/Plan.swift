@@ -35,6 +35,8 @@ struct Plan: ParsableCommand {
   @OptionGroup var reading: RowOptions
   @OptionGroup var schedule: ScheduleOptions
   @OptionGroup var ticket: TicketOptions
+  @OptionGroup var sequence: SequenceOptions
+  @OptionGroup var layers: LayerOptions
   @OptionGroup var lora: LoRAOptions
 
   @Option(help: "Floating-point operations a second of the device's matrix products, instead of timing them.")
@@ -46,6 +48,9 @@ struct Plan: ParsableCommand {
   func validate() throws {
     let counts = [rows, meanLength].compactMap { $0 }
     try lora.validate(method, ticket)
+    try sequence.exclusion.validate(method)
+    try layers.validate(method)
+    guard data != nil || sequence.replay.isEmpty else { throw ValidationError("--replay needs --data") }
     guard data == nil ? counts.count == 2 : counts.isEmpty && meanLabels == nil else {
       throw ValidationError("give either --data, or --rows and --mean-length")
     }
@@ -68,6 +73,8 @@ struct Plan: ParsableCommand {
     reading.apply(to: &run)
     schedule.apply(to: &run)
     ticket.apply(to: &run)
+    sequence.apply(to: &run)
+    layers.apply(to: &run)
     lora.apply(to: &run)
     let model = try ModelConfiguration(directory: options.model)
     let plan = try TrainingPlan(run, model: model, rows: try rowSizes(run), rate: try rate(of: model))

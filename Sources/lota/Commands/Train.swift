@@ -9,6 +9,9 @@ struct Train: ParsableCommand {
 
       The run directory holds config.yaml, metrics.jsonl, mask.safetensors, the adapter and report.html.
       With --method lora the adapter is in PEFT's format.
+
+      The next task of a sequence, whose ticket shares no weight with the first one's:
+               lota train --model models/smollm2 --adapter runs/a/adapter --data b.jsonl --out runs/b
       """)
 
   @Option(help: "lota; lora for low-rank adaptation; fft for full fine-tuning.")
@@ -21,18 +24,26 @@ struct Train: ParsableCommand {
   var out: String
 
   @OptionGroup var ticket: TicketOptions
+  @OptionGroup var sequence: SequenceOptions
+  @OptionGroup var layers: LayerOptions
   @OptionGroup var lora: LoRAOptions
 
   @Flag(help: "Print one JSON object with the run's figures.")
   var json = false
 
-  func validate() throws { try lora.validate(method, ticket) }
+  func validate() throws {
+    try lora.validate(method, ticket)
+    try sequence.exclusion.validate(method)
+    try layers.validate(method)
+  }
 
   func run() throws {
     try options.compute.apply()
     var configuration = try training.configuration(model: options.model, compute: options.compute)
     configuration.method = method
     ticket.apply(to: &configuration)
+    sequence.apply(to: &configuration)
+    layers.apply(to: &configuration)
     lora.apply(to: &configuration)
     let renderer = RunRenderer()
     let run = try TrainingRun(configuration, output: out) { renderer.show($0) }

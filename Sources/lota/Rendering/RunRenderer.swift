@@ -39,6 +39,7 @@ final class RunRenderer: Sendable {
     var text = "data: \(summary.kept) of \(summary.rows) rows, \(summary.tokens) tokens, \(summary.labels) labels"
     if summary.dropped > 0 { text += "; \(summary.dropped) too long, dropped" }
     if summary.truncated > 0 { text += "; \(summary.truncated) truncated" }
+    if summary.replayed > 0 { text += "; \(summary.replayed) rows of earlier tasks mixed in" }
     return text
   }
 }

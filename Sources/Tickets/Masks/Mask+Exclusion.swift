@@ -1,0 +1,43 @@
+import Checkpoints
+
+/// Weights of earlier tickets, which a new one may not have (LoTTO).
+extension Mask {
+  /// A ticket from a mask file or an adapter directory.
+  ///
+  /// - Throws: `maskMalformed`, `adapterMalformed`; `CheckpointError` for what is neither.
+  public init(ticket path: String) throws {
+    let isAdapter = FileSystem.exists(FileSystem.join(path, Adapter.configurationFileName))
+    self = isAdapter ? try Adapter(directory: path).mask() : try Mask(path: path)
+  }
+
+  /// Every weight that is in any of several tickets, whatever tensors each covers; nil for none.
+  ///
+  /// - Parameters:
+  ///   - paths: mask files and adapter directories.
+  ///   - shapes: the model's tensors.
+  /// - Throws: `maskDoesNotFit` with the path and every mismatch, and what reading throws.
+  public static func union(of paths: [String], shapes: [String: [Int]]) throws -> Mask? {
+    guard !paths.isEmpty else { return nil }
+    var bits: [String: BitMask] = [:]
+    for path in paths {
+      let ticket = try Mask(ticket: path)
+      let problems = ticket.mismatches(with: shapes)
+      guard problems.isEmpty else { throw TicketsError.maskDoesNotFit(problems.map { "\(path): \($0)" }) }
+      for entry in ticket.entries { bits[entry.name] = bits[entry.name]?.union(entry.bits) ?? entry.bits }
+    }
+    return try Mask(entries: bits.map { Entry(name: $0, shape: shapes[$0] ?? [], bits: $1) })
+  }
+
+  /// Number of weights in both masks; they need not cover the same tensors.
+  ///
+  /// - Precondition: what both cover has the same shape.
+  public func sharedCount(with other: Mask) -> Int {
+    entries.reduce(0) { $0 + (other[$1.name]?.bits.intersectionCount($1.bits) ?? 0) }
+  }
+
+  /// - Throws: `ticketsOverlap` when the masks share weights.
+  public func checkDisjoint(with excluded: Mask?) throws {
+    let shared = excluded.map(sharedCount) ?? 0
+    guard shared == 0 else { throw TicketsError.ticketsOverlap(shared: shared, kept: keptCount) }
+  }
+}
