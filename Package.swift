@@ -48,6 +48,11 @@ let package = Package(
       name: "Tokenizers",
       dependencies: ["Primitives", .product(name: "HeapModule", package: "swift-collections")],
       swiftSettings: strict),
+    .target(
+      name: "Evaluation",
+      dependencies: ["Primitives", .product(name: "Yams", package: "Yams")],
+      resources: [.embedInCode("Resources/tasks")],
+      swiftSettings: strict),
     .target(name: "Decoder", dependencies: ["Primitives", "Torch", "Checkpoints"], swiftSettings: strict),
     .target(name: "Tickets", dependencies: ["Primitives", "Checkpoints", "Torch"], swiftSettings: strict),
     .target(
@@ -60,7 +65,7 @@ let package = Package(
     .executableTarget(
       name: "lota",
       dependencies: [
-        "Torch", "Checkpoints", "Tokenizers", "Decoder", "Tickets", "Adaptation",
+        "Primitives", "Torch", "Checkpoints", "Tokenizers", "Decoder", "Tickets", "Adaptation", "Evaluation",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: strict),
@@ -85,6 +90,9 @@ let package = Package(
         "Adaptation", "Decoder", "Tickets", "Tokenizers", "Checkpoints", "Torch", "Primitives", "TestSupport",
         .product(name: "Yams", package: "Yams"),
       ],
+      resources: [.copy("Goldens")], swiftSettings: strict),
+    .testTarget(
+      name: "EvaluationTests", dependencies: ["Evaluation", "Primitives", "TestSupport"],
       resources: [.copy("Goldens")], swiftSettings: strict),
     .testTarget(
       name: "CommandLineTests", dependencies: ["lota", "Checkpoints", "Tickets", "Torch", "TestSupport"],

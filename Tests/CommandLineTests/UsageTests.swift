@@ -66,6 +66,11 @@ struct UsageTests {
       (["mask", "union", "a", "--out", "o"], "at least two mask files"),
       (["mask", "overlap", "a"], "second"),
       (["mask", "extract", "--base", "b", "--out", "o"], "--tuned"),
+      (["data", "make", "--task", "gsm8k", "--out", "o"], "--from"),
+      (["eval", "--task", "gsm8k"], "--predictions"),
+      (["eval", "--predictions", "p", "--task", "gsm8k", "--resamples", "0"], "--resamples is 0"),
+      (["eval", "--predictions", "p", "--task", "gsm8k", "--full-batches", "0"], "--full-batches is 0"),
+      (["eval", "compare", "a"], "second"),
       (["adapter", "apply", "--model", "m", "--out", "o"], "--adapter"),
     ])
   func wrongUsage(arguments: [String], mention: String) throws {
@@ -83,7 +88,7 @@ struct UsageTests {
     "", "quickstart", "import", "generate", "chat", "score", "train", "plan", "calibrate", "mask", "mask extract",
     "mask random",
     "mask inspect", "mask overlap", "mask complement", "mask union", "adapter", "adapter inspect", "adapter apply",
-    "adapter verify", "bench", "bench step", "doctor",
+    "adapter verify", "data", "data make", "eval", "eval predictions", "eval compare", "bench", "bench step", "doctor",
   ]
 
   /// The text of `--help` is a contract. After an intended change write the snapshots anew with
@@ -93,7 +98,7 @@ struct UsageTests {
     let words = verb.split(separator: " ").map(String.init)
     let result = try Lota.run(words + ["--help"], in: try TemporaryDirectory())
     #expect(result.code == 0 && result.errors.isEmpty)
-    if !["", "mask", "adapter", "bench"].contains(verb) {
+    if !["", "mask", "adapter", "bench", "data", "eval"].contains(verb) {
       #expect(result.output.contains("Example: lota \(verb)"), "no example")
     }
     let name = (["lota"] + words).joined(separator: "-") + ".txt"

@@ -1,3 +1,5 @@
+internal import Primitives
+
 extension RunReport {
   /// The report as one page without any outside resource: styles and drawings are inside, and there is no script.
   public var html: String {

@@ -1,5 +1,6 @@
 import Adaptation
 import Foundation
+import Primitives
 
 /// The quickstart's result as a page of text.
 enum QuickstartText {

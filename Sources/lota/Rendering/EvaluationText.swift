@@ -1,0 +1,47 @@
+import Evaluation
+import Foundation
+
+/// The figures of an evaluation, as `--json` prints them.
+struct EvaluationFigures: Encodable {
+  let task: String
+  let rows: Int
+  let metrics: [Figure]
+}
+
+/// An evaluation as lines of text.
+enum EvaluationText {
+  static func render(_ result: EvaluationResult) -> String {
+    let width = max(4, result.figures.map(\.metric.count).max() ?? 0)
+    var lines = [label("task", width) + result.task.name, label("rows", width) + "\(result.answers.count)"]
+    lines += result.figures.map { figure in
+      let count = figure.successes.map { "\($0)/\(figure.n)" } ?? "\(figure.n) rows"
+      return label(figure.metric, width) + value(figure) + "  " + count + "  (\(figure.interval.rawValue))"
+    }
+    return lines.joined(separator: "\n")
+  }
+
+  static func render(_ comparison: RunComparison) -> String {
+    let lines = [
+      ("metric", comparison.metric), ("items", "\(comparison.n)"),
+      ("first", String(format: "%.4f", comparison.first)), ("second", String(format: "%.4f", comparison.second)),
+      (
+        "difference",
+        String(format: "%+.4f  [%+.4f, %+.4f]", comparison.difference, comparison.low, comparison.high)
+      ),
+      ("better", "first on \(comparison.onlyFirst) items, second on \(comparison.onlySecond)"),
+      ("p", String(format: "%.4g", comparison.p) + "  (\(comparison.test.rawValue), two-sided)"),
+    ]
+    return lines.map { label($0.0, 10) + $0.1 }.joined(separator: "\n")
+  }
+
+  private static func value(_ figure: Figure) -> String {
+    guard figure.successes == nil else {
+      return "\(Format.percent(figure.value))  [\(Format.percent(figure.low)), \(Format.percent(figure.high))]"
+    }
+    return String(format: "%.4f  [%.4f, %.4f]", figure.value, figure.low, figure.high)
+  }
+
+  private static func label(_ text: String, _ width: Int) -> String {
+    text + String(repeating: " ", count: max(0, width - text.count) + 2)
+  }
+}
