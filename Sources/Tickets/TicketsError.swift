@@ -39,6 +39,9 @@ public enum TicketsError: Error, Equatable, Sendable {
   case modelsDiffer(path: String, problems: [String])
   case nothingChanged(base: String, tuned: String)
   case basesDiffer(first: String, second: String, tensor: String)
+  case adapterNeedsBase(adapter: String, coding: ValueCoding)
+  case adapterIsLossy(adapter: String, coding: ValueCoding)
+  case updateNotHeld(tensor: String, index: Int, coding: ValueCoding)
 
   /// Where a value that is not finite was met.
   public enum NonFiniteSource: String, Equatable, Sendable {
@@ -63,7 +66,8 @@ extension TicketsError: CustomStringConvertible, LocalizedError {
       maskDescription
     case .adapterMalformed, .adapterUnsupportedVersion, .adapterDoesNotFit, .wrongBase, .adaptersOverlap,
       .trainedOutsideMask, .wrongValueCount, .outputIsTheBase, .adapterNotApplied, .elementTypeNotHeld,
-      .modelsDiffer, .nothingChanged, .basesDiffer:
+      .modelsDiffer, .nothingChanged, .basesDiffer, .adapterNeedsBase, .adapterIsLossy,
+      .updateNotHeld:
       adapterDescription
     }
   }
@@ -173,6 +177,18 @@ extension TicketsError: CustomStringConvertible, LocalizedError {
       """
       adapters \(first) and \(second) were trained on different bases (tensor \(tensor)); only adapters of one base \
       can be compared
+      """
+    case .adapterNeedsBase(let adapter, let coding):
+      "adapter \(adapter) holds \(coding.rawValue) updates, which say nothing without its base; give the base as well"
+    case .adapterIsLossy(let adapter, let coding):
+      """
+      adapter \(adapter) holds \(coding.rawValue) updates already, and its error would no longer be known; \
+      encode the exact adapter that it was made from
+      """
+    case .updateNotHeld(let tensor, let index, let coding):
+      """
+      the update of tensor \(tensor) at index \(index) is NaN, infinite or too large for \(coding.rawValue) updates; \
+      store exact values
       """
     case .elementTypeNotHeld(let tensor, let dtype):
       "tensor \(tensor) is \(dtype); adapters hold changes of F32, BF16 and F16 weights"

@@ -77,6 +77,26 @@ import Torch
     }
   }
 
+  /// Rounded updates go in and out as exactly as differences do.
+  @Test(arguments: [ValueCoding.bfloat16, .int8], [DType.float32, .bfloat16])
+  func roundedUpdates(_ coding: ValueCoding, _ dtype: DType) throws {
+    let source = dtype == .bfloat16 ? directory("half") : model
+    if dtype == .bfloat16 { try HalfPrecisionRunTests.writeBFloat16Copy(of: model, to: source) }
+    let (store, loaded) = try store(on: source)
+    let before = try values(loaded)
+    let checkpoint = try Checkpoint(directory: source)
+    _ = try Adapter(directory: directory("math")).encode(as: coding, base: checkpoint, output: directory("rounded"))
+    try store.add(directory("rounded"), named: "rounded")
+    try store.activate(["sql", "rounded"])
+    let fresh = try LoadedModel(directory: source, adapters: [directory("rounded"), directory("sql")])
+    #expect(try values(loaded) == values(fresh))
+    try store.activate(["math"])
+    #expect(try values(loaded) != before)
+    try store.activate(["rounded"])
+    try store.deactivateAll()
+    #expect(try values(loaded) == before)
+  }
+
   @Test(arguments: [[], ["sql"], ["sql", "math"]]) func refusalsChangeNothing(_ active: [String]) throws {
     let (store, loaded) = try store()
     try store.activate(active)

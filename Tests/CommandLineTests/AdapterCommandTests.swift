@@ -139,6 +139,40 @@ struct AdapterCommandTests {
     #expect(text.contains("of \(scoped) scoped weights (sparsity 0.9)"))
   }
 
+  @Test(
+    "an encoded adapter names its coding and error, and comes off with the base at hand",
+    arguments: ["bfloat16", "int8"])
+  func encode(values: String) throws {
+    let workspace = try Workspace()
+    let directory = workspace.directory
+    try workspace.train("run")
+    let encode = ["adapter", "encode", "run/adapter", "--model", "model", "--values", values]
+    let figures = try Lota.run(encode + ["--out", "encoded", "--json"], in: directory).json()
+    #expect(figures["valueCoding"] as? String == values)
+    let error = try #require(figures["valueError"] as? [String: Double])
+    #expect(error["relative_rms"] ?? 1 < 0.02 && error["maximum"] ?? 1 < 0.01)
+    #expect(figures["bytes"] as? Int ?? .max < figures["exactBytes"] as? Int ?? 0)
+    let inspected = try Lota.succeed("adapter", "inspect", "encoded", "--json", in: directory).json()
+    #expect(inspected["valueError"] as? [String: Double] == error)
+    let text = try Lota.succeed("adapter", "inspect", "encoded", in: directory).output
+    #expect(text.contains("values   \(values) updates, error"))
+
+    try Lota.succeed("adapter", "verify", "--model", "model", "--adapter", "encoded", in: directory)
+    try Lota.succeed("adapter", "apply", "--model", "model", "--adapter", "encoded", "--out", "tuned", in: directory)
+    let remove = ["adapter", "remove", "--model", "tuned", "--adapter", "encoded", "--out", "back"]
+    let refused = try Lota.run(remove, in: directory)
+    #expect(refused.code == 1 && refused.errors.contains("give the base as well"))
+    #expect(try Lota.run(remove + ["--base", "model"], in: directory).code == 0)
+    let (base, back) = (try workspace.checkpoint("model"), try workspace.checkpoint("back"))
+    for tensor in base.tensors {
+      let before = try base.withBytes(of: tensor.name) { Array($0) }
+      #expect(try back.withBytes(of: tensor.name) { Array($0) } == before, "\(tensor.name)")
+    }
+    let again = try Lota.run(
+      ["adapter", "encode", "encoded", "--model", "model", "--values", values, "--out", "twice"], in: directory)
+    #expect(again.code == 1 && again.errors.contains("already"))
+  }
+
   @Test("doctor names the engine and the devices")
   func doctor() throws {
     let directory = try TemporaryDirectory()

@@ -72,6 +72,8 @@ struct UsageTests {
       (["eval", "--predictions", "p", "--task", "gsm8k", "--full-batches", "0"], "--full-batches is 0"),
       (["eval", "compare", "a"], "second"),
       (["adapter", "apply", "--model", "m", "--out", "o"], "--adapter"),
+      (["adapter", "encode", "a", "--model", "m", "--values", "exact", "--out", "o"], "use bfloat16 or int8"),
+      (["adapter", "extract", "--base", "b", "--tuned", "t", "--values", "int4", "--out", "o"], "int4"),
     ])
   func wrongUsage(arguments: [String], mention: String) throws {
     try expectUsageError(arguments, in: try TemporaryDirectory(), mentions: [mention])
@@ -88,7 +90,8 @@ struct UsageTests {
     "", "quickstart", "import", "generate", "chat", "score", "train", "plan", "calibrate", "mask", "mask extract",
     "mask random",
     "mask inspect", "mask overlap", "mask complement", "mask union", "adapter", "adapter inspect", "adapter apply",
-    "adapter verify", "data", "data make", "eval", "eval predictions", "eval compare", "bench", "bench step", "doctor",
+    "adapter remove", "adapter extract", "adapter encode", "adapter diff", "adapter verify", "data", "data make", "eval",
+    "eval predictions", "eval compare", "bench", "bench step", "bench adapter", "doctor",
   ]
 
   /// The text of `--help` is a contract. After an intended change write the snapshots anew with

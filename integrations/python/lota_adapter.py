@@ -2,7 +2,7 @@
 
     from lota_adapter import Adapter
     Adapter("runs/sql/adapter").apply_(model)     # model: torch.nn.Module, or a dict of tensors or numpy arrays
-    Adapter("runs/sql/adapter").remove_(model)    # the base again, bit for bit
+    Adapter("runs/sql/adapter").remove_(model)    # the base again, bit for bit (with base= where values are rounded)
 
     python lota_adapter.py inspect ADAPTER
     python lota_adapter.py apply --model BASE --adapter ADAPTER --out MODEL
@@ -32,6 +32,8 @@ __all__ = ["Adapter", "AdapterError"]
 CONFIGURATION = "adapter_config.json"
 STREAMS = "adapter_model.safetensors"
 WIDTH = {"F32": 32, "BF16": 16, "F16": 16}
+CODINGS = ("exact", "bfloat16", "int8")
+SCALED = 256  # int8 steps that share a scale
 TORCH_NAME = {"F32": "float32", "BF16": "bfloat16", "F16": "float16"}
 LARGEST_HEADER = 100_000_000
 
@@ -171,7 +173,11 @@ def _configuration(data, where):
     def is_text(text):
         return type(text) is str
 
-    def check(place, found, rules):
+    def is_error(number):
+        return type(number) in (int, float) and 0 <= number < math.inf
+
+    def check(place, found, rules, optional=()):
+        rules = {key: rule for key, rule in rules.items() if key in found or key not in optional}
         for key in rules.keys() - found.keys():
             _fail(place, f'"{key}" is missing', advice)
         for key in found.keys() - rules.keys():
@@ -187,7 +193,13 @@ def _configuration(data, where):
         "base_fingerprint": is_hex(64), "records_sha256": is_hex(64),
         "training": lambda object: type(object) is dict and all(type(text) is str for text in object.values()),
         "base_tensors": lambda object: type(object) is dict,
-    })
+        "value_coding": lambda text: text in CODINGS,
+        "value_error": lambda object: type(object) is dict,
+    }, optional=("value_coding", "value_error"))
+    if ("value_error" in value) != (value.setdefault("value_coding", "exact") != "exact"):
+        _fail(where, '"value_error" does not fit "value_coding"', advice)
+    if "value_error" in value:
+        check(f"{where}: value_error", value["value_error"], {"relative_rms": is_error, "maximum": is_error})
     tensors = []
     for name, found in sorted(value["base_tensors"].items()):
         place = f"{where}: {_shown(name)}"
@@ -328,9 +340,12 @@ class _Stream:
 
 
 class _Record:
-    """One tensor's record, its digests checked: `streams` (indices, values) and `trained_digest` (16 bytes)."""
+    """One tensor's record, its digests checked: `streams` (indices, values) and `trained_digest` (16 bytes).
 
-    def __init__(self, data, count, where):
+    `largest` (int) and `scales` (float32) are what stands before the values' stream, with coding bfloat16 and int8.
+    """
+
+    def __init__(self, data, count, coding, where):
         again = "the adapter is damaged, fetch it again"
         if len(data) < 52:
             _fail(where, "its record ends in its head", again)
@@ -342,9 +357,37 @@ class _Record:
         if _digest(data[values:]) != data[16:32]:
             _fail(where, "its values do not have their digest", again)
         self.trained_digest = data[32:48]
+        before = {"exact": 0, "bfloat16": 2, "int8": 4 * ((count + SCALED - 1) // SCALED)}[coding]
+        if len(data) - values < before:
+            _fail(f"{where}: values", "too short for their scales", again)
+        if coding == "bfloat16":
+            self.largest = int.from_bytes(data[values:values + 2], "little")
+        elif coding == "int8":
+            self.scales = np.frombuffer(data, "<f4", before // 4, values)
+        self.coding = coding
         self.streams = (_Stream(data[52:values], count, f"{where}: indices"),
-                        _Stream(data[values:], count, f"{where}: values"))
+                        _Stream(data[values + before:], count, f"{where}: values"))
         self.sizes = values - 52, len(data) - values
+
+    def values(self, width):
+        """Differences of bit patterns (uint32 or uint16), or where the coding is lossy updates (float32)."""
+        stream = self.streams[1]
+        if self.coding == "exact":
+            return _differences(stream, width)
+        if stream.marks is not None:
+            stream.fail("has a marked update")
+        m = stream.symbols
+        if self.coding == "bfloat16":
+            if self.largest >= 0x7F80 or int(m.max()) >> 1 > self.largest:
+                stream.fail("has an update that is no finite bfloat16")
+            return ((self.largest - (m >> 1)) << 16 | m << 31).view(np.float32)
+        bits = self.scales.view("<u4")
+        with np.errstate(over="ignore", invalid="ignore"):
+            largest = self.scales * np.float32(127)
+        if int(m.max()) > 254 or int(bits.max()) >> 31 or not np.isfinite(largest).all():
+            stream.fail("has a step beyond 127 or an impossible scale")
+        steps = ((m >> 1) ^ (0 - (m & 1))).view(np.int32).astype(np.float32)
+        return np.repeat(self.scales, SCALED)[:len(steps)] * steps
 
 
 def _token_tables():
@@ -447,6 +490,19 @@ def _differences(stream, width):
     if stream.marks is not None:
         differences += stream.marks.astype(np.uint32) << (width - 1)
     return differences.astype(np.uint32 if width == 32 else np.uint16)
+
+
+def _trained(base, values, dtype, coding):
+    """Trained patterns from the base's (of one kind, uint32 or uint16) and the values that _Record.values gives."""
+    if coding == "exact":
+        return base + values
+    if dtype == "F32":
+        return (base.view(np.float32) + values).view(np.uint32)
+    with np.errstate(over="ignore", invalid="ignore"):
+        if dtype == "F16":
+            return (base.view(np.float16).astype(np.float32) + values).astype(np.float16).view(np.uint16)
+        bits = ((base.astype(np.uint32) << 16).view(np.float32) + values).view(np.uint32)
+        return ((bits + (0x7FFF + (bits >> 16 & 1))) >> 16).astype(np.uint16)
 
 
 # Models
@@ -564,17 +620,31 @@ class Adapter:
         if leading.hexdigest() != self.configuration["records_sha256"]:
             _fail(self._path, f"its records are damaged or another adapter's (records_sha256 of {CONFIGURATION} differs)", again)
 
-    def entries(self, name):
+    def entries(self, name, base=None):
         """Reads one tensor's entries.
 
+        base: as for apply_; needed where the adapter's value coding is lossy.
         Returns (indices, differences): row-major indices, int64, ascending; and differences of bit patterns modulo
         2^width, uint32 for F32 and uint16 for BF16 and F16, of the same length.
-        Raises AdapterError when the adapter does not change the tensor, or its record is damaged.
+        Raises AdapterError when the adapter does not change the tensor, its record is damaged, or the base is another.
         """
         if name not in self._tensors:
             _fail(self.directory, f"{_shown(str(name))} is not changed by this adapter", "see tensor_names")
+        if self._is_lossy:
+            self._need(base)
+            [(weight, indices, trained)] = self._applied(self._matched(base, writes=False, names=[name]))
+            return indices.astype(np.int64), trained - weight.read()[indices]
         [(_, _, indices, differences)] = self._decoded([self._tensors[name]])
         return indices.astype(np.int64), differences
+
+    @property
+    def _is_lossy(self):
+        return self.configuration["value_coding"] != "exact"
+
+    def _need(self, base):
+        if base is None:
+            _fail(self.directory, f"holds {self.configuration['value_coding']} updates, which say nothing without the "
+                  "base model", "hand it in as base")
 
     def verify(self, model):
         """Checks that the adapter is intact and that `model` (as for apply_) holds its base; changes nothing.
@@ -594,23 +664,29 @@ class Adapter:
         self._write(list(self._applied(self._matched(model, writes=True))))
         return model
 
-    def remove_(self, model):
+    def remove_(self, model, base=None):
         """Takes the adapter off `model` (as for apply_), in place, and returns it.
 
+        base: the base model, as for apply_; needed where the adapter's value coding is lossy, not looked at elsewhere.
         The adapter's weights are the base's again, bit for bit; all others stay, those of further adapters too.
         Raises AdapterError, and changes nothing, when the adapter is damaged or the model does not hold its weights.
         """
-        self._write(list(self._removed(self._matched(model, writes=True))))
+        bases = None
+        if self._is_lossy:
+            self._need(base)
+            bases = self._matched(base, writes=False)
+        self._write(list(self._removed(self._matched(model, writes=True), bases)))
         return model
 
-    def _matched(self, model, writes):
-        """Finds the adapter's tensors in a model: returns a dict of _Weight by name."""
+    def _matched(self, model, writes, names=None):
+        """Finds the adapter's tensors, or those of `names`, in a model: returns a dict of _Weight by name."""
         if not isinstance(model, Mapping):
             if not hasattr(model, "state_dict"):
                 _fail(type(model).__name__, "not a model", "hand in a torch.nn.Module or a state dict")
             model = model.state_dict()
         weights, problems = {}, []
-        for name, tensor in self._tensors.items():
+        for name in self._tensors if names is None else names:
+            tensor = self._tensors[name]
             missing = "not in the model; take the adapter's base model"
             weight = _weight(model[name], tensor, writes) if name in model else missing
             if isinstance(weight, str):
@@ -628,34 +704,39 @@ class Adapter:
 
     def _applied(self, weights):
         """Checks base tensors and yields (weight, indices, trained patterns)."""
-        for tensor, record, indices, differences in self._decoded(self._tensors.values()):
+        for tensor, record, indices, values in self._decoded([self._tensors[name] for name in weights]):
             weight = weights[tensor.name]
-            base = weight.read()
-            if hashlib.sha256(base).hexdigest() != tensor.sha256:
-                _fail(_shown(tensor.name), "not the tensor this adapter was trained on (its sha256 differs)",
-                      "load the unchanged base model, without other adapters")
-            trained = base[indices] + differences
+            base = self._checked_base(weight, tensor)[indices]
+            trained = _trained(base, values, tensor.dtype, record.coding)
             if _digest(trained) != record.trained_digest:
                 _fail(f"{self._path}: {_shown(tensor.name)}", "its trained weights do not have their digest",
                       "the adapter is damaged, fetch it again")
             yield weight, indices, trained
 
-    def _removed(self, weights):
-        """Checks trained tensors and yields (weight, indices, base patterns)."""
-        for tensor, record, indices, differences in self._decoded(self._tensors.values()):
+    def _removed(self, weights, bases):
+        """Checks trained tensors, and base tensors where there are any; yields (weight, indices, base patterns)."""
+        for tensor, record, indices, values in self._decoded(self._tensors.values()):
             weight = weights[tensor.name]
             trained = weight.read()[indices]
             if _digest(trained) != record.trained_digest:
                 _fail(_shown(tensor.name), "does not hold this adapter's trained weights (their digest differs)",
                       "remove an adapter from a model it was applied to")
-            yield weight, indices, trained - differences
+            yield weight, indices, (trained - values if bases is None
+                                    else self._checked_base(bases[tensor.name], tensor)[indices])
+
+    def _checked_base(self, weight, tensor):
+        base = weight.read()
+        if hashlib.sha256(base).hexdigest() != tensor.sha256:
+            _fail(_shown(tensor.name), "not the tensor this adapter was trained on (its sha256 differs)",
+                  "load the unchanged base model, without other adapters")
+        return base
 
     def _write(self, changes):
         for weight, indices, patterns in changes:
             weight.write(indices, patterns)
 
     def _decoded(self, tensors):
-        """Yields (_Tensor, _Record, indices as uint32, differences) of each tensor, decoding many at a time."""
+        """Yields (_Tensor, _Record, indices as uint32, values as _Record.values) of each tensor, decoding many at a time."""
         group, entries = [], 0
         for tensor in tensors:
             if group and (entries + tensor.trained > GROUP_ENTRIES or len(group) == GROUP_TENSORS):
@@ -678,13 +759,14 @@ class Adapter:
             _fail(self._path, "more entries than memory holds", "use a machine with more memory")
         for tensor, record in zip(tensors, records):
             indices, values = record.streams
-            yield tensor, record, _indices(indices, math.prod(tensor.shape)), _differences(values, WIDTH[tensor.dtype])
+            yield tensor, record, _indices(indices, math.prod(tensor.shape)), record.values(WIDTH[tensor.dtype])
             indices.symbols = values.symbols = values.marks = None
 
     def _record(self, file, tensor):
         entry = self._entries[tensor.name]
         file.seek(entry.begin)
-        return _Record(file.read(entry.end - entry.begin), tensor.trained, f"{self._path}: {_shown(tensor.name)}")
+        return _Record(file.read(entry.end - entry.begin), tensor.trained, self.configuration["value_coding"],
+                       f"{self._path}: {_shown(tensor.name)}")
 
 
 def _address(weight):
@@ -721,11 +803,11 @@ def _shards(model):
     return sorted(set(files))
 
 
-def _changed_model(model, adapter, out, change):
-    """Copies a model directory to `out`, calling `change(adapter, state dict)` on the copy before `out` appears."""
-    model, out = Path(model), Path(out)
-    if os.path.lexists(out):
-        _fail(out, "exists already", "name a new directory")
+def _places(model, adapter):
+    """Where the tensors of a model directory (Path) lie: returns its shards, and (shard, _Entry) by name.
+
+    Those the adapter changes must be as it says.
+    """
     shards = _shards(model)
     places = {}
     for shard in shards:
@@ -740,6 +822,37 @@ def _changed_model(model, adapter, out, change):
         if (entry.dtype, entry.shape) != (tensor.dtype, tensor.shape):
             _fail(model, f"{_shown(name)} is {entry.dtype} {list(entry.shape)} and the adapter is for "
                   f"{tensor.dtype} {list(tensor.shape)}", "take the adapter's base model")
+    return shards, places
+
+
+def _state(directory, places, adapter, mode):
+    """The adapter's tensors as patterns in mapped files, and the maps."""
+    maps = {shard: np.memmap(directory / shard, np.uint8, mode) for shard in {shard for shard, _ in places.values()}}
+    state = {}
+    for name, tensor in adapter._tensors.items():
+        shard, entry = places[name]
+        patterns = maps[shard][entry.begin:entry.end].view(f"<u{WIDTH[tensor.dtype] // 8}")
+        state[name] = patterns.reshape(tensor.shape)
+    return state, maps
+
+
+def _base_state(directory, adapter):
+    """The adapter's tensors in a base model's directory, or None where there is no directory."""
+    if directory is None:
+        return None
+    _, places = _places(Path(directory), adapter)
+    try:
+        return _state(Path(directory), places, adapter, "r")[0]
+    except OSError as error:
+        _fail(directory, f"cannot be read ({error.strerror})", "check the path")
+
+
+def _changed_model(model, adapter, out, change):
+    """Copies a model directory to `out`, calling `change(adapter, state dict)` on the copy before `out` appears."""
+    model, out = Path(model), Path(out)
+    if os.path.lexists(out):
+        _fail(out, "exists already", "name a new directory")
+    shards, places = _places(model, adapter)
 
     index = None if shards == ["model.safetensors"] else "model.safetensors.index.json"
     partial = out.parent / f".{out.name}.partial-{os.getpid()}"
@@ -754,12 +867,7 @@ def _changed_model(model, adapter, out, change):
                 shutil.copyfile(path, partial / path.name)
             elif path.is_dir() and path.name == "additional_chat_templates":
                 shutil.copytree(path, partial / path.name)
-        maps = {shard: np.memmap(partial / shard, np.uint8, "r+") for shard in shards}
-        state = {}
-        for name, tensor in adapter._tensors.items():
-            shard, entry = places[name]
-            patterns = maps[shard][entry.begin:entry.end].view(f"<u{WIDTH[tensor.dtype] // 8}")
-            state[name] = patterns.reshape(tensor.shape)
+        state, maps = _state(partial, places, adapter, "r+")
         change(adapter, state)
         for map in maps.values():
             map.flush()
@@ -786,6 +894,9 @@ def _inspect(adapter, all_tensors):
     print(f"method      {_shown(configuration['method'])}")
     print(f"sparsity    {configuration['sparsity']}")
     print(f"entries     {count} of {configuration['scoped_count']} in {len(rows)} tensors")
+    error = configuration.get("value_error")
+    print(f"coding      {configuration['value_coding']}" + (
+        f" updates, error {error['relative_rms']:.3g} of their norm, largest {error['maximum']:.3g}" if error else ""))
     print(f"base        {configuration['base_byte_count']} bytes, fingerprint {configuration['base_fingerprint']}")
     for part, total in zip(("indices", "values"), totals):
         print(f"{part:<11} {total} bytes, {8 * total / max(1, count):.3f} bits an entry")
@@ -808,13 +919,18 @@ def main(arguments=None):
         change = verbs.add_parser(verb, help=text)
         for option in ("--model", "--adapter", "--out"):
             change.add_argument(option, required=True, metavar="DIR")
+        if verb == "remove":
+            change.add_argument("--base", metavar="DIR", help="the base, for adapters with rounded updates")
     options = parser.parse_args(arguments)
     try:
         adapter = Adapter(options.adapter)
         if options.verb == "inspect":
             _inspect(adapter, options.tensors)
         else:
-            change = Adapter.apply_ if options.verb == "apply" else Adapter.remove_
+            change = Adapter.apply_
+            if options.verb == "remove":
+                base = _base_state(options.base, adapter)
+                change = lambda adapter, state: adapter.remove_(state, base=base)
             _changed_model(options.model, adapter, options.out, change)
             print(f"wrote {options.out}")
     except AdapterError as error:

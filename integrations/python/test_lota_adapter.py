@@ -162,12 +162,56 @@ def safetensors_bytes(tensors, metadata=None):
     return struct.pack("<Q", len(text)) + text + b"".join(data for _, _, data in tensors.values())
 
 
+def number(pattern, dtype):
+    """The value of a float pattern, as a Python float."""
+    data = struct.pack("<I", pattern << 16) if dtype == "BF16" else struct.pack("<I" if dtype == "F32" else "<H", pattern)
+    return struct.unpack("<e" if dtype == "F16" else "<f", data)[0]
+
+
+def nearest(value, dtype):
+    """The pattern of a finite float32 (as a Python float) in a type, ties to even."""
+    if dtype == "F16":
+        return struct.unpack("<H", struct.pack("<e", value))[0]
+    bits = struct.unpack("<I", struct.pack("<f", value))[0]
+    if dtype == "F32":
+        return bits
+    low, rest = bits >> 16, bits & 0xFFFF
+    return low + (rest > 0x8000 or rest == 0x8000 and low & 1)
+
+
+def single(value):
+    return struct.unpack("<f", struct.pack("<f", value))[0]
+
+
+def bfloat16_values(updates):
+    """(bytes, stored updates) of float32 updates as Python floats."""
+    patterns = [nearest(update, "BF16") for update in updates]
+    largest = max(pattern & 0x7FFF for pattern in patterns)
+    symbols = [((largest - (pattern & 0x7FFF)) << 1 | pattern >> 15, 0) for pattern in patterns]
+    return struct.pack("<H", largest) + shorter(symbols), [number(pattern, "BF16") for pattern in patterns]
+
+
+def int8_values(updates):
+    scales, steps = [], []
+    for begin in range(0, len(updates), 256):
+        block = updates[begin:begin + 256]
+        scales.append(single(max(map(abs, block)) / 127))
+        for update in block:
+            steps.append(max(-127, min(127, round(single(update / scales[-1])))) if scales[-1] else 0)
+    symbols = [(2 * q if q >= 0 else -2 * q - 1, 0) for q in steps]
+    stored = [single(scales[i // 256] * q) for i, q in enumerate(steps)]
+    return struct.pack(f"<{len(scales)}f", *scales) + shorter(symbols), stored
+
+
+LOSSY = {"bfloat16": bfloat16_values, "int8": int8_values}
+
+
 class Made:
     """An adapter in the making: base and trained patterns by name, its configuration and its streams."""
 
     def __init__(self):
         self.base, self.trained, self.streams, self.tensors, self.trained_digests = {}, {}, {}, {}, {}
-        self.extra_metadata, self.extra_records, self.changes = {}, {}, {}
+        self.extra_metadata, self.extra_records, self.changes, self.indices = {}, {}, {}, {}
 
     def add(self, name, dtype, base, trained, indices, index_coding=shorter, value_coding=shorter):
         kind = KIND[dtype]
@@ -175,12 +219,28 @@ class Made:
         indices = np.asarray(indices, np.int64)
         flat = trained.reshape(-1)[indices]
         differences = flat - base.reshape(-1)[indices]
-        self.base[name], self.trained[name] = base, trained
+        self.base[name], self.trained[name], self.indices[name] = base, trained, indices
         self.streams[f"{name}.indices"] = index_coding(index_symbols(indices))
         self.streams[f"{name}.values"] = value_coding(value_symbols(differences, kind().itemsize * 8))
         self.tensors[name] = {"dtype": dtype, "shape": list(base.shape), "trained": len(indices),
                               "sha256": sha(base.tobytes())}
         self.trained_digests[name] = digest(flat.tobytes())
+        return self
+
+    def round(self, coding):
+        """Replaces all values by rounded updates; `trained` becomes what they give."""
+        for name, tensor in self.tensors.items():
+            dtype, kind = tensor["dtype"], KIND[tensor["dtype"]]
+            base, trained = self.base[name].reshape(-1), self.trained[name].reshape(-1).copy()
+            indices = self.indices[name]
+            before = [number(int(pattern), dtype) for pattern in base[indices]]
+            after = [number(int(pattern), dtype) for pattern in trained[indices]]
+            data, stored = LOSSY[coding]([single(y - x) for x, y in zip(before, after)])
+            trained[indices] = np.array([nearest(single(x + u), dtype) for x, u in zip(before, stored)], kind)
+            self.streams[f"{name}.values"] = data
+            self.trained[name] = trained.reshape(self.trained[name].shape)
+            self.trained_digests[name] = digest(trained[indices].tobytes())
+        self.changes.update(value_coding=coding, value_error={"relative_rms": 0.01, "maximum": 1e-3})
         return self
 
     def records(self):
@@ -245,13 +305,13 @@ class AdapterTests(unittest.TestCase):
         self.assertIs(adapter.apply_(model), model)
         for name in made.base:
             np.testing.assert_array_equal(model[name], made.trained[name])
-            indices, differences = adapter.entries(name)
+            indices, differences = adapter.entries(name, made.base)
             self.assertEqual((indices.dtype, differences.dtype), (np.int64, made.base[name].dtype))
             changed = made.base[name].reshape(-1).copy()
             changed[indices] += differences
             np.testing.assert_array_equal(changed.reshape(made.base[name].shape), made.trained[name])
             self.assertEqual(len(indices), made.tensors[name]["trained"])
-        adapter.remove_(model)
+        adapter.remove_(model, made.base)
         for name in made.base:
             np.testing.assert_array_equal(model[name], made.base[name])
         return adapter
@@ -355,6 +415,93 @@ class AdapterTests(unittest.TestCase):
         trained[3] += 1
         adapter = self.check_round_trip(Made().add("w", "BF16", base, trained, [3, 4, 5]))
         self.assertEqual(adapter.entries("w")[1].tolist(), [1, 0, 0])
+
+    # Rounded values
+
+    def rounded(self, coding, size=600):
+        """Normal updates, a block of zeros, changes of sign, a huge one, subnormals; every type."""
+        made = Made()
+        for dtype, kind in KIND.items():
+            base = self.rng.normal(0, 0.1, size).astype(np.float32)
+            trained = base + self.rng.normal(0, 0.01, size).astype(np.float32)
+            trained[256:512] = base[256:512]
+            trained[:9] = -base[:9]
+            trained[9] = 30000
+            tiny = {"F32": 1e-45, "BF16": 1e-40, "F16": 6e-8}[dtype]
+            base[512:], trained[512:] = 0, np.arange(size - 512) % 7 * tiny
+            patterns = [np.array([nearest(float(x), dtype) for x in values], kind) for values in (base, trained)]
+            indices = np.setdiff1d(np.arange(size), [3, 77])
+            patterns[1][[3, 77]] = patterns[0][[3, 77]]
+            made.add(dtype, dtype, patterns[0].reshape(2, -1), patterns[1].reshape(2, -1), indices)
+        return made.round(coding)
+
+    def test_rounded_values(self):
+        for coding in LOSSY:
+            self.check_round_trip(self.rounded(coding))
+
+    def test_rounded_values_by_hand(self):
+        one = Made().add("w", "F32", np.array([2, 8], np.float32).view(np.uint32),
+                         np.array([3.00390625, 6.98828125], np.float32).view(np.uint32), [0, 1]).round("bfloat16")
+        self.assertEqual(one.trained["w"].view(np.float32).tolist(), [3, 6.984375])
+        self.assertEqual(one.streams["w.values"][:2], b"\x82\x3f")
+        self.check_round_trip(one)
+        two = Made().add("w", "F32", np.zeros(4, np.uint32), np.array([127, 0.5, 1.5, -3.25], np.float32).view(np.uint32),
+                         [0, 1, 2, 3]).round("int8")
+        self.assertEqual(two.trained["w"].view(np.float32).tolist(), [127, 0, 2, -3])
+        self.assertEqual(two.streams["w.values"][:4], struct.pack("<f", 1))
+        self.check_round_trip(two)
+
+    def test_rounded_values_need_the_base(self):
+        made = self.rounded("int8")
+        adapter = Adapter(made.write(self.folder / "adapter"))
+        model = self.copies(made.trained)
+        for act in (adapter.remove_, lambda _: adapter.entries("F32")):
+            with self.assertRaisesRegex(AdapterError, "hand it in as base"):
+                act(model)
+        with self.assertRaisesRegex(AdapterError, "sha256"):
+            adapter.remove_(model, made.trained)
+        for name, trained in made.trained.items():
+            np.testing.assert_array_equal(model[name], trained)
+
+    def test_rounded_values_rules(self):
+        def refused(coding, reason, values):
+            made = self.rounded(coding)
+            made.streams["F32.values"] = values(made.streams["F32.values"])
+            self.assertIn(reason, self.refused(made.write(self.folder / "adapter"), made.base))
+
+        count = len(self.rounded("int8").indices["F32"])
+        refused("bfloat16", "no finite bfloat16", lambda data: b"\x80\x7f" + data[2:])
+        refused("bfloat16", "no finite bfloat16", lambda data: b"\0\0" + data[2:])
+        refused("bfloat16", "too short", lambda data: b"\0")
+        refused("bfloat16", "marked", lambda data: data[:2] + rans([(0, 1)] * count))
+        for scale in (-1.0, float("nan"), float("inf"), 3e38, -0.0):
+            refused("int8", "impossible scale", lambda data: struct.pack("<f", scale) + data[4:])
+        refused("int8", "beyond 127", lambda data: data[:12] + rans([(255, 0)] * count))
+        refused("int8", "too short", lambda data: data[:11])
+        for changes in ({"value_coding": "int4"}, {"value_coding": "exact"}, {"value_coding": None}, {"value_error": None},
+                        {"value_error": {}}, {"value_error": {"relative_rms": -1, "maximum": 0}},
+                        {"value_error": {"relative_rms": 0, "maximum": 0, "more": 0}}):
+            made = self.rounded("int8")
+            made.changes.update(changes)
+            self.refused(made.write(self.folder / "adapter"), made.base)
+        made = self.rounded("int8")
+        del made.changes["value_error"]
+        self.refused(made.write(self.folder / "adapter"), made.base)
+
+    def test_rounded_values_on_the_command_line(self):
+        made = self.rounded("bfloat16")
+        adapter = made.write(self.folder / "adapter")
+        base, tuned, back = (self.folder / name for name in ("base", "tuned", "back"))
+        self.write_model(base, self.model_tensors(made, made.base), 2)
+        self.assertEqual(self.run_command("apply", "--model", base, "--adapter", adapter, "--out", tuned)[0], 0)
+        remove = ["remove", "--model", tuned, "--adapter", adapter, "--out", back]
+        status, _, errors = self.run_command(*remove)
+        self.assertEqual((status, errors.count("\n"), back.exists()), (1, 1, False))
+        self.assertEqual(self.run_command(*remove, "--base", base)[0], 0)
+        expected = self.contents(base)
+        del expected["pytorch_model.bin"]
+        self.assertEqual(self.contents(back), expected)
+        self.assertIn("bfloat16 updates", self.run_command("inspect", adapter)[1])
 
     # Damage
 

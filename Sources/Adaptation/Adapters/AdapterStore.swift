@@ -31,7 +31,7 @@ public final class AdapterStore {
     guard !LoRAAdapter.isPEFT(directory) else { throw AdapterStoreError.notSparse(directory) }
     let adapter = try Adapter(directory: directory)
     try adapter.verify(base: loaded.base)
-    adapters[name] = try ResidentAdapter(adapter)
+    adapters[name] = try ResidentAdapter(adapter, base: loaded.base)
   }
 
   /// Makes exactly these adapters active, or none. When it throws, weights and ``active`` are what they were.

@@ -1,3 +1,4 @@
+internal import Checkpoints
 internal import Decoder
 internal import Foundation
 internal import Synchronization
@@ -8,13 +9,13 @@ struct ResidentAdapter: Sendable {
   let adapter: Adapter
   let entries: [String: AdapterEntries]
 
-  /// Decodes every record; verify the base first.
+  /// Decodes every record; verify the base first, which lossy value codings need.
   ///
   /// - Throws: `adapterMalformed`, naming the tensor.
-  init(_ adapter: Adapter) throws {
+  init(_ adapter: Adapter, base: Checkpoint) throws {
     self.adapter = adapter
     let table = Mutex<[String: AdapterEntries]>([:])
-    try adapter.forEachTensor { entries in table.withLock { $0[entries.name] = entries } }
+    try adapter.forEachTensor(base: base) { entries in table.withLock { $0[entries.name] = entries } }
     entries = table.withLock { $0 }
   }
 

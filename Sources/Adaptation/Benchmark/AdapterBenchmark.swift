@@ -66,11 +66,11 @@ public struct AdapterBenchmark: Sendable {
           })
         verify.append(checking)
         peak = peak ?? Engine.peakMemoryInBytes
-        try target.swap(removing: [ResidentAdapter(Adapter(directory: directory))], adding: [])
+        try target.swap(removing: [ResidentAdapter(Adapter(directory: directory), base: loaded.base)], adding: [])
       }
       trained.append(try Adapter(directory: directory).configuration.trainedCount)
     }
-    let resident = try adapters.map { try ResidentAdapter(Adapter(directory: $0)) }
+    let resident = try adapters.map { try ResidentAdapter(Adapter(directory: $0), base: loaded.base) }
     var (apply, remove, swap): ([Double], [Double], [Double]) = ([], [], [])
     for _ in 0..<repeats {
       for (position, adapter) in resident.enumerated() {

@@ -77,11 +77,11 @@ extension LanguageModel {
       // The engine's operations come from one thread at a time.
       let inPlace = adapter.tensorNames.allSatisfy(target.isChangedInPlace)
       guard !inPlace else {
-        try adapter.forEachTensor { try target.change($0.name, adding: [$0]) }
+        try adapter.forEachTensor(base: base) { try target.change($0.name, adding: [$0]) }
         continue
       }
       for name in adapter.tensorNames {
-        if let entries = try adapter.entries(of: name) { try target.change(name, adding: [entries]) }
+        if let entries = try adapter.entries(of: name, base: base) { try target.change(name, adding: [entries]) }
       }
     }
   }

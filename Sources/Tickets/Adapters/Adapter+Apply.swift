@@ -30,7 +30,7 @@ extension Adapter {
     try verify(adapters, base: base, digests: verifiesBase)
     try checkDisjoint(adapters)
     try rewrite(
-      base, from: source, to: directory, overwrite: overwrite, adapters: adapters, adding: true,
+      base, from: source, to: directory, overwrite: overwrite, adapters: adapters, base: base, adding: true,
       bufferByteCount: bufferByteCount)
   }
 
@@ -44,16 +44,23 @@ extension Adapter {
   /// Writes the model that `tuned` is without these adapters: on their weights, and only there, the base's values return, bit
   /// for bit. Other adapters that `tuned` holds stay.
   ///
-  /// - Throws: `adapterNotApplied` when `tuned` does not hold an adapter's trained weights; else as
+  /// - Parameter base: what the adapters were trained on; needed when one's value coding is lossy.
+  /// - Throws: `adapterNotApplied` when `tuned` does not hold an adapter's trained weights; `adapterNeedsBase`; else as
   ///   ``apply(_:to:output:verifiesBase:overwrite:)``.
   public static func remove(
-    _ adapters: [Adapter], from tuned: Checkpoint, output directory: String, overwrite: Bool = false
+    _ adapters: [Adapter], from tuned: Checkpoint, base: Checkpoint? = nil, output directory: String,
+    overwrite: Bool = false
   ) throws {
     let source = try checkOutput(directory, of: tuned, overwrite: overwrite)
+    if let base {
+      try verify(adapters, base: base)
+    } else if let lossy = adapters.first(where: { $0.configuration.valueCoding.isLossy }) {
+      throw TicketsError.adapterNeedsBase(adapter: lossy.path, coding: lossy.configuration.valueCoding)
+    }
     for adapter in adapters { try adapter.verify(appliedIn: tuned) }
     try checkDisjoint(adapters)
     try rewrite(
-      tuned, from: source, to: directory, overwrite: overwrite, adapters: adapters, adding: false,
+      tuned, from: source, to: directory, overwrite: overwrite, adapters: adapters, base: base, adding: false,
       bufferByteCount: 4 << 20)
   }
 
@@ -68,13 +75,14 @@ extension Adapter {
   }
 
   private static func rewrite(
-    _ model: Checkpoint, from source: String, to directory: String, overwrite: Bool, adapters: [Adapter], adding: Bool,
-    bufferByteCount: Int
+    _ model: Checkpoint, from source: String, to directory: String, overwrite: Bool, adapters: [Adapter],
+    base: Checkpoint?,
+    adding: Bool, bufferByteCount: Int
   ) throws {
     try FileSystem.publishDirectory(directory, overwrite: overwrite) { temporary in
       let writer = try ShardedCheckpointWriter(directory: temporary, tensors: model.tensors)
       for tensor in model.tensors {
-        let entries = try adapters.compactMap { try $0.entries(of: tensor.name) }
+        let entries = try adapters.compactMap { try $0.entries(of: tensor.name, base: base) }
         try copy(tensor, of: model, changedBy: entries, adding: adding, bufferByteCount: bufferByteCount) {
           try writer.append(tensor.name, $0)
         }

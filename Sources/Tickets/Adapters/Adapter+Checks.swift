@@ -27,8 +27,8 @@ extension Adapter {
   }
 
   /// - Throws: `adapterDoesNotFit` with every missing tensor, wrong shape or element type.
-  func checkFits(_ model: Checkpoint) throws {
-    let problems = try tensorNames.compactMap { name -> String? in
+  func checkFits(_ model: Checkpoint, names: [String]? = nil) throws {
+    let problems = try (names ?? tensorNames).compactMap { name -> String? in
       guard model.contains(name) else { return "tensor \(name) is missing" }
       let found = try model.description(of: name)
       guard let tensor = configuration.baseTensors[name] else { return nil }
@@ -47,13 +47,12 @@ extension Adapter {
   public func verify(appliedIn model: Checkpoint) throws {
     try checkFits(model)
     let differing = Mutex<Set<String>>([])
-    try forEachTensor { entries in
-      let held = try model.withBytes(of: entries.name) { entries.gather(from: $0) }
-      try model.adviseDone(with: entries.name)
-      let expected = try withRecord(of: entries.name) { $0.trainedDigest }
-      if AdapterRecord.digest(of: held) != expected {
-        differing.withLock { _ = $0.insert(entries.name) }
-      }
+    try Self.inParallel(tensorNames.count) { position in
+      let name = tensorNames[position]
+      let indices = try indices(of: name) ?? []
+      let held = try Self.storedWeights(of: model, tensor: try model.description(of: name), indices: indices)
+      let expected = try withRecord(of: name) { $0.trainedDigest }
+      if AdapterRecord.digest(of: held) != expected { differing.withLock { _ = $0.insert(name) } }
     }
     let names = differing.withLock { $0 }
     guard names.isEmpty else {
@@ -71,10 +70,10 @@ extension Adapter {
       let name = names[position]
       let changing = adapters.filter { $0.configuration.baseTensors[name] != nil }
       guard changing.count > 1 else { return }
-      let entries = try changing.compactMap { try $0.entries(of: name) }
-      for second in entries.indices {
+      let indices = try changing.compactMap { try $0.indices(of: name) }
+      for second in indices.indices {
         for first in 0..<second {
-          let count = entries[first].sharedCount(with: entries[second])
+          let count = sharedIndexCount(indices[first], indices[second])
           guard count == 0 else {
             throw TicketsError.adaptersOverlap(
               first: changing[first].path, second: changing[second].path, tensor: name, count: count)
@@ -90,6 +89,10 @@ extension Adapter {
     func malformed(_ problem: String) -> TicketsError { .adapterMalformed(path: path, problem: problem) }
     guard (0...1).contains(configuration.sparsity) else {
       throw malformed("its sparsity is \(configuration.sparsity), not a number from 0 to 1")
+    }
+    let (coding, error) = (configuration.valueCoding, configuration.valueError)
+    guard coding.isLossy ? error?.isPossible == true : error == nil else {
+      throw malformed("its value_error does not fit its value_coding, \(coding.rawValue)")
     }
     if let missing = tensorNames.first(where: { !file.contains($0) }) {
       throw malformed("tensor \(missing) is missing")
@@ -148,7 +151,7 @@ extension Adapter {
   ///
   /// - Throws: `adapterMalformed`, naming a tensor where they do not.
   public func checkTrainedWeights(base: Checkpoint) throws {
-    try forEachTensor { entries in
+    try forEachTensor(base: base) { entries in
       let stored = try base.withBytes(of: entries.name) { entries.gather(from: $0) }
       try base.adviseDone(with: entries.name)
       let expected = try withRecord(of: entries.name) { $0.trainedDigest }

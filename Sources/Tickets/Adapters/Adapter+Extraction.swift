@@ -11,8 +11,11 @@ public struct ExtractionSummary: Codable, Equatable, Sendable {
   /// Weights of all tensors.
   public let total: Int
 
+  /// How the adapter stores the changes.
+  public let coding: ValueCoding
+
   /// Whether base and adapter give the fine-tune bit for bit.
-  public var isExact: Bool { changed == kept }
+  public var isExact: Bool { changed == kept && !coding.isLossy }
 }
 
 extension Adapter {
@@ -21,13 +24,15 @@ extension Adapter {
 
   /// Writes the adapter of a dense fine-tune.
   ///
-  /// When at most ``sparseShare`` of the weights changed, all of them are kept, in whatever tensors, and the adapter is exact. Else,
+  /// When at most ``sparseShare`` of the weights changed, all of them are kept, in whatever tensors, and the adapter is exact
+  /// unless `coding` is lossy. Else,
   /// or when `amount` is given and fewer fit, the scoped weights of largest change are kept, ranked as a ticket is.
   ///
-  /// - Throws: `modelsDiffer` when the two models' tensors are not the same; `nothingChanged`; as ``write(to:base:mask:provenance:fingerprint:overwrite:values:)``.
+  /// - Throws: `modelsDiffer` when the two models' tensors are not the same; `nothingChanged`; as
+  ///   ``write(to:base:mask:provenance:fingerprint:coding:overwrite:values:)``.
   public static func extract(
     base: Checkpoint, tuned: Checkpoint, output directory: String, amount: TicketSelection.Amount? = nil,
-    overwrite: Bool = false
+    coding: ValueCoding = .exact, overwrite: Bool = false
   ) throws -> (adapter: Adapter, summary: ExtractionSummary) {
     try FileSystem.checkPublishable(directory, overwrite: overwrite)
     try checkSameTensors(base: base, tuned: tuned)
@@ -47,12 +52,14 @@ extension Adapter {
         baseFingerprint: fingerprint.value)
     let adapter = try write(
       to: directory, base: base, mask: mask,
-      provenance: Provenance(method: "extracted", training: ["exact": "\(fits)"]), fingerprint: fingerprint,
-      overwrite: overwrite
+      provenance: Provenance(method: "extracted", training: ["exact": "\(fits && !coding.isLossy)"]),
+      fingerprint: fingerprint,
+      coding: coding, overwrite: overwrite
     ) { try storedWeights(of: tuned, tensor: $0, indices: $1) }
     let kept = try mask.entries.reduce(0) { $0 + (try changes[$1.name]?.bits.intersectionCount($1.bits) ?? 0) }
     return (
-      adapter, ExtractionSummary(changed: changes.keptCount, kept: kept, total: changes.scopedCount)
+      adapter,
+      ExtractionSummary(changed: changes.keptCount, kept: kept, total: changes.scopedCount, coding: coding)
     )
   }
 

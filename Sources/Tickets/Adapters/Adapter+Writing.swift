@@ -29,27 +29,63 @@ extension Adapter {
   ///   - directory: must not exist, or be empty, unless `overwrite`.
   ///   - mask: which weights were trained; tensors without any are left out.
   ///   - fingerprint: the base's, when the caller has it already; else every byte of the base is read to compute it.
+  ///   - coding: how values are stored. With a lossy one the adapter's trained weights are those that base and stored updates give.
   ///   - values: gives a tensor's trained values as stored, one element of the base's type for each index.
-  /// - Throws: `maskDoesNotFit`, `tensorTooLarge`, `elementTypeNotHeld`, `wrongValueCount`, what `values` throws, and
+  /// - Throws: `maskDoesNotFit`, `tensorTooLarge`, `elementTypeNotHeld`, `wrongValueCount`, `updateNotHeld`, what `values` throws, and
   ///   `CheckpointError`.
   @discardableResult
   public static func write(
     to directory: String, base: Checkpoint, mask: Mask, provenance: Provenance, fingerprint: ModelFingerprint? = nil,
-    overwrite: Bool = false, values: (_ tensor: TensorDescription, _ indices: [Int32]) throws -> [UInt8]
+    coding: ValueCoding = .exact, overwrite: Bool = false,
+    values: (_ tensor: TensorDescription, _ indices: [Int32]) throws -> [UInt8]
   ) throws -> Adapter {
     try FileSystem.checkPublishable(directory, overwrite: overwrite)
     let changed = mask.entries.filter { $0.bits.populationCount > 0 }
     let tensors = try describe(changed, in: base)
     let fingerprint = try fingerprint ?? ModelFingerprint(base)
-    let coded = try encode(changed, tensors, base: base, fingerprint: fingerprint, values: values)
+    let content = Content(
+      method: provenance.method, sparsity: mask.sparsity, scopedCount: mask.scopedCount,
+      baseFingerprint: fingerprint.value, baseByteCount: base.tensors.reduce(0) { $0 + $1.byteCount }, coding: coding,
+      training: provenance.training)
+    return try write(
+      to: directory, base: base, content: content, tensors: tensors, overwrite: overwrite,
+      sha256: { try fingerprint.sha256(of: $0) ?? ModelFingerprint.digest(of: $0, in: base) },
+      indices: { changed[$0].bits.int32Indices }, values: values)
+  }
+
+  /// What a configuration says beside its tensors.
+  struct Content {
+    let method: String
+    let sparsity: Double
+    let scopedCount: Int
+    let baseFingerprint: String
+    let baseByteCount: Int
+    let coding: ValueCoding
+    let training: [String: String]
+  }
+
+  /// - Parameters:
+  ///   - tensors: of the base, those that change.
+  ///   - sha256: of a base tensor's bytes.
+  ///   - indices: by position in `tensors`.
+  static func write(
+    to directory: String, base: Checkpoint, content: Content, tensors: [TensorDescription], overwrite: Bool,
+    sha256: @Sendable (String) throws -> String, indices: (Int) throws -> [Int32],
+    values: (_ tensor: TensorDescription, _ indices: [Int32]) throws -> [UInt8]
+  ) throws -> Adapter {
+    let coded = try encode(
+      tensors, base: base, coding: content.coding, sha256: sha256, indices: indices, values: values)
     let heads = Dictionary(
       uniqueKeysWithValues: coded.map { ($0.name, Array($0.record.prefix(AdapterRecord.leadingByteCount))) })
     let configuration = AdapterConfiguration(
-      method: provenance.method, sparsity: mask.sparsity, scopedCount: mask.scopedCount,
-      baseFingerprint: fingerprint.value, baseByteCount: base.tensors.reduce(0) { $0 + $1.byteCount },
+      method: content.method, sparsity: content.sparsity, scopedCount: content.scopedCount,
+      baseFingerprint: content.baseFingerprint, baseByteCount: content.baseByteCount,
       recordsDigest: AdapterRecord.digestOfAll(coded.map(\.name)) { heads[$0] ?? [] },
+      valueCoding: content.coding,
+      valueError: content.coding.isLossy
+        ? ValueError(coded.reduce(into: ValueError.Sums()) { $0 += $1.errors }) : nil,
       baseTensors: Dictionary(uniqueKeysWithValues: coded.map { ($0.name, $0.description) }),
-      training: provenance.training)
+      training: content.training)
 
     try FileSystem.publishDirectory(directory, overwrite: overwrite) { temporary in
       let json = try configuration.json()
@@ -71,12 +107,13 @@ extension Adapter {
   @discardableResult
   public static func write(
     to directory: String, base: Checkpoint, tuned: Checkpoint, mask: Mask, provenance: Provenance,
-    fingerprint: ModelFingerprint? = nil, overwrite: Bool = false
+    fingerprint: ModelFingerprint? = nil, coding: ValueCoding = .exact, overwrite: Bool = false
   ) throws -> Adapter {
     try FileSystem.checkPublishable(directory, overwrite: overwrite)
     try checkUnchangedOutside(mask, base: base, tuned: tuned)
     return try write(
-      to: directory, base: base, mask: mask, provenance: provenance, fingerprint: fingerprint, overwrite: overwrite
+      to: directory, base: base, mask: mask, provenance: provenance, fingerprint: fingerprint, coding: coding,
+      overwrite: overwrite
     ) { try storedWeights(of: tuned, tensor: $0, indices: $1) }
   }
 
@@ -122,17 +159,19 @@ extension Adapter {
     let name: String
     let record: [UInt8]
     let description: AdapterConfiguration.BaseTensor
+    let errors: ValueError.Sums
   }
 
   /// Values are asked for one tensor after another, since they may come from the engine; a few tensors' at a time are coded.
   private static func encode(
-    _ changed: [Mask.Entry], _ tensors: [TensorDescription], base: Checkpoint, fingerprint: ModelFingerprint,
+    _ tensors: [TensorDescription], base: Checkpoint, coding: ValueCoding,
+    sha256: @Sendable (String) throws -> String, indices: (Int) throws -> [Int32],
     values: (_ tensor: TensorDescription, _ indices: [Int32]) throws -> [UInt8]
   ) throws -> [CodedTensor] {
     var coded: [CodedTensor] = []
-    for start in stride(from: 0, to: changed.count, by: 16) {
-      let pending = try (start..<min(start + 16, changed.count)).map { position in
-        let (tensor, indices) = (tensors[position], changed[position].bits.int32Indices)
+    for start in stride(from: 0, to: tensors.count, by: 16) {
+      let pending = try (start..<min(start + 16, tensors.count)).map { position in
+        let (tensor, indices) = (tensors[position], try indices(position))
         let bytes = try values(tensor, indices)
         let expected = indices.count * tensor.dtype.byteCount
         guard bytes.count == expected else {
@@ -143,7 +182,7 @@ extension Adapter {
       let results = Mutex<[Int: CodedTensor]>([:])
       try inParallel(pending.count) { position in
         let (tensor, indices, trained) = pending[position]
-        let result = try encode(tensor, indices, trained: trained, base: base, fingerprint: fingerprint)
+        let result = try encode(tensor, indices, trained: trained, base: base, coding: coding, sha256: sha256)
         results.withLock { $0[position] = result }
       }
       coded += results.withLock { results in pending.indices.compactMap { results[$0] } }
@@ -152,20 +191,25 @@ extension Adapter {
   }
 
   private static func encode(
-    _ tensor: TensorDescription, _ indices: [Int32], trained: [UInt8], base: Checkpoint, fingerprint: ModelFingerprint
+    _ tensor: TensorDescription, _ indices: [Int32], trained: [UInt8], base: Checkpoint, coding: ValueCoding,
+    sha256: (String) throws -> String
   ) throws -> CodedTensor {
     guard let width = PatternDifference.width(of: tensor.dtype) else {
       throw TicketsError.elementTypeNotHeld(tensor: tensor.name, dtype: tensor.dtype.rawValue)
     }
     let old = try storedWeights(of: base, tensor: tensor, indices: indices)
-    let differences = patternDifferences(base: old, trained: trained, dtype: tensor.dtype)
+    var values = StoredValues.differences([])
+    var (held, errors) = (trained, ValueError.Sums())
+    if coding.isLossy {
+      (values, held, errors) = try rounded(tensor, indices, base: old, trained: trained, coding: coding)
+    } else {
+      values = .differences(patternDifferences(base: old, trained: trained, dtype: tensor.dtype))
+    }
     return CodedTensor(
       name: tensor.name,
-      record: AdapterRecord.encoded(indices: indices, differences: differences, width: width, trained: trained),
-      description: .init(
-        base: tensor,
-        sha256: try fingerprint.sha256(of: tensor.name) ?? ModelFingerprint.digest(of: tensor.name, in: base),
-        trained: indices.count))
+      record: AdapterRecord.encoded(indices: indices, values: values, width: width, trained: held),
+      description: .init(base: tensor, sha256: try sha256(tensor.name), trained: indices.count),
+      errors: errors)
   }
 
   /// - Throws: `modelsDiffer` with every tensor that is missing or of another type or shape.

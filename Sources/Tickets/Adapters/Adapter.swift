@@ -41,28 +41,43 @@ public struct Adapter: Sendable {
 
   /// The trained weights of one tensor; nil when the adapter leaves it alone. Safe to call from several threads.
   ///
-  /// - Throws: `adapterMalformed`, naming the tensor, when its record is damaged.
-  public func entries(of name: String) throws -> AdapterEntries? {
-    guard let tensor = configuration.baseTensors[name], let width = PatternDifference.width(of: tensor.dtype) else {
-      return nil
+  /// - Parameter base: the adapter's base, needed where the value coding is lossy: what the entries then say is how the weights that
+  ///   base and adapter give differ from it, so that they go in and out exactly as those of any adapter.
+  /// - Throws: `adapterMalformed`, naming the tensor, when its record is damaged; `adapterNeedsBase`; `adapterDoesNotFit`.
+  public func entries(of name: String, base: Checkpoint? = nil) throws -> AdapterEntries? {
+    guard let tensor = configuration.baseTensors[name], let (indices, values) = try stored(of: name) else { return nil }
+    let differences: [UInt32]
+    if case .differences(let stored) = values {
+      differences = stored
+    } else {
+      differences = try self.differences(values, at: indices, of: name, base: base)
     }
-    let elementCount = TensorDescription.elementCount(of: tensor.shape) ?? 0
-    return try withRecord(of: name) {
-      try $0.entries(name: name, base: tensor, width: width, elementCount: elementCount)
-    }
+    return AdapterEntries(name: name, dtype: tensor.dtype, indices: indices, differences: differences)
+  }
+
+  /// Where one tensor is changed; nil when the adapter leaves it alone.
+  ///
+  /// - Throws: `adapterMalformed`.
+  public func indices(of name: String) throws -> [Int32]? {
+    guard let tensor = configuration.baseTensors[name] else { return nil }
+    return try withRecord(of: name) { try indices($0, of: tensor) }
   }
 
   /// Calls `body` with every changed tensor's entries, several tensors at a time, in no certain order.
-  public func forEachTensor(_ body: @Sendable (AdapterEntries) throws -> Void) throws {
+  ///
+  /// - Parameter base: as for ``entries(of:base:)``.
+  public func forEachTensor(base: Checkpoint? = nil, _ body: @Sendable (AdapterEntries) throws -> Void) throws {
     try Self.inParallel(tensorNames.count) { position in
-      if let entries = try entries(of: tensorNames[position]) { try body(entries) }
+      if let entries = try entries(of: tensorNames[position], base: base) { try body(entries) }
     }
   }
 
   /// Reads everything.
   ///
   /// - Throws: `adapterMalformed`, naming the first damaged tensor.
-  public func checkEntries() throws { try forEachTensor { _ in } }
+  public func checkEntries() throws {
+    try Self.inParallel(tensorNames.count) { _ = try stored(of: tensorNames[$0]) }
+  }
 
   /// Size of both files, in bytes.
   public var byteCount: Int { configurationByteCount + file.byteCount }
@@ -72,7 +87,7 @@ public struct Adapter: Sendable {
     let maskEntries = try tensorNames.map { name in
       let shape = configuration.baseTensors[name]?.shape ?? []
       var bits = BitMask(count: TensorDescription.elementCount(of: shape) ?? 0)
-      for index in try entries(of: name)?.indices ?? [] { bits[Int(index)] = true }
+      for index in try indices(of: name) ?? [] { bits[Int(index)] = true }
       return Mask.Entry(name: name, shape: shape, bits: bits)
     }
     return try Mask(
@@ -85,6 +100,21 @@ public struct Adapter: Sendable {
   }
 
   // MARK: - Reading
+
+  /// Indices and values as they are stored.
+  func stored(of name: String) throws -> (indices: [Int32], values: StoredValues)? {
+    guard let tensor = configuration.baseTensors[name], let width = PatternDifference.width(of: tensor.dtype) else {
+      return nil
+    }
+    return try withRecord(of: name) {
+      (try indices($0, of: tensor), try $0.values(as: configuration.valueCoding, count: tensor.trained, width: width))
+    }
+  }
+
+  private func indices(_ record: AdapterRecord, of tensor: AdapterConfiguration.BaseTensor) throws -> [Int32] {
+    try record.indices(
+      count: tensor.trained, elementCount: TensorDescription.elementCount(of: tensor.shape) ?? 0)
+  }
 
   /// Calls `body` with a record whose digests are right.
   func withRecord<Result>(of name: String, _ body: (AdapterRecord) throws -> Result) throws -> Result {

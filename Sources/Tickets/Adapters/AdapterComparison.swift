@@ -44,8 +44,8 @@ public struct AdapterComparison: Equatable, Sendable {
 
   public var total: Counts { tensors.reduce(into: Counts()) { $0 += $1.counts } }
 
-  /// - Parameter base: for the cosine, which needs the updates' sizes; must be both adapters' base.
-  /// - Throws: `basesDiffer`, `adapterMalformed`, and what `Adapter.verify` throws.
+  /// - Parameter base: both adapters' base, for the cosine, which needs the updates' sizes, and for lossy value codings.
+  /// - Throws: `basesDiffer`, `adapterMalformed`, `adapterNeedsBase`, and what `Adapter.verify` throws.
   public init(_ first: Adapter, _ second: Adapter, base: Checkpoint? = nil) throws {
     let names = TicketScope.canonicalOrder(Array(Set(first.tensorNames + second.tensorNames)))
     for name in first.tensorNames {
@@ -60,7 +60,8 @@ public struct AdapterComparison: Equatable, Sendable {
     let results = Mutex<[String: Counts]>([:])
     try Adapter.inParallel(names.count) { position in
       let name = names[position]
-      let counts = try Self.compare(try first.entries(of: name), try second.entries(of: name), base: base)
+      let counts = try Self.compare(
+        try first.entries(of: name, base: base), try second.entries(of: name, base: base), base: base)
       results.withLock { $0[name] = counts }
     }
     let counts = results.withLock { $0 }
@@ -110,19 +111,9 @@ public struct AdapterComparison: Equatable, Sendable {
       }
       let stored = try base.withBytes(of: entries.name) { entries.gather(from: $0) }
       try base.adviseDone(with: entries.name)
-      let before = Self.floats(stored, as: entries.dtype)
-      let after = Self.floats(entries.trained(from: stored), as: entries.dtype)
+      let before = widened(stored, as: entries.dtype)
+      let after = widened(entries.trained(from: stored), as: entries.dtype)
       values = zip(after, before).map { Double($0) - Double($1) }
-    }
-
-    private static func floats(_ stored: [UInt8], as dtype: DType) -> [Float] {
-      let count = stored.count / dtype.byteCount
-      return [Float](unsafeUninitializedCapacity: count) { buffer, initialized in
-        stored.withUnsafeBytes {
-          FloatCodec.decode($0, as: dtype, into: UnsafeMutableBufferPointer(rebasing: buffer[..<count]))
-        }
-        initialized = count
-      }
     }
   }
 

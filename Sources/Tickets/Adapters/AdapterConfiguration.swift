@@ -66,6 +66,10 @@ public struct AdapterConfiguration: Decodable, Equatable, Sendable {
   /// Binds the records to this configuration: SHA-256, in lower-case hex, over the first 32 bytes (two digests) of every record, in
   /// the order of the tensors' names by their UTF-8 bytes.
   public let recordsDigest: String
+  /// How the records store values.
+  public let valueCoding: ValueCoding
+  /// What that costs, where it is lossy.
+  public let valueError: ValueError?
   /// Only tensors that the adapter changes.
   public let baseTensors: [String: BaseTensor]
   /// Provenance: steps, data digest, seed, and whatever else the trainer records.
@@ -73,7 +77,8 @@ public struct AdapterConfiguration: Decodable, Equatable, Sendable {
 
   init(
     method: String, sparsity: Double, scopedCount: Int, baseFingerprint: String, baseByteCount: Int,
-    recordsDigest: String, baseTensors: [String: BaseTensor], training: [String: String]
+    recordsDigest: String, valueCoding: ValueCoding, valueError: ValueError?, baseTensors: [String: BaseTensor],
+    training: [String: String]
   ) {
     format = Self.formatName
     version = Self.currentVersion
@@ -84,6 +89,8 @@ public struct AdapterConfiguration: Decodable, Equatable, Sendable {
     self.baseFingerprint = baseFingerprint
     self.baseByteCount = baseByteCount
     self.recordsDigest = recordsDigest
+    self.valueCoding = valueCoding
+    self.valueError = valueError
     self.baseTensors = baseTensors
     self.training = training
   }
@@ -95,6 +102,8 @@ public struct AdapterConfiguration: Decodable, Equatable, Sendable {
     case baseFingerprint = "base_fingerprint"
     case baseByteCount = "base_byte_count"
     case recordsDigest = "records_sha256"
+    case valueCoding = "value_coding"
+    case valueError = "value_error"
     case baseTensors = "base_tensors"
     case training
   }
@@ -111,6 +120,15 @@ public struct AdapterConfiguration: Decodable, Equatable, Sendable {
     baseFingerprint = try values.decode(String.self, forKey: .baseFingerprint)
     baseByteCount = try values.decode(Int.self, forKey: .baseByteCount)
     recordsDigest = try values.decode(String.self, forKey: .recordsDigest)
+    let coding =
+      values.contains(.valueCoding)
+      ? try values.decode(String.self, forKey: .valueCoding) : ValueCoding.exact.rawValue
+    guard let valueCoding = ValueCoding(rawValue: coding) else {
+      throw DecodingError.dataCorruptedError(
+        forKey: .valueCoding, in: values, debugDescription: "unknown value coding \(coding)")
+    }
+    self.valueCoding = valueCoding
+    valueError = values.contains(.valueError) ? try values.decode(ValueError.self, forKey: .valueError) : nil
     baseTensors = try values.decode([String: BaseTensor].self, forKey: .baseTensors)
     training = try values.decode([String: String].self, forKey: .training)
   }
@@ -123,14 +141,18 @@ public struct AdapterConfiguration: Decodable, Equatable, Sendable {
       "\(JSONValue.quoted(key)): \(String(decoding: try encoder.encode(value), as: UTF8.self))"
     }
     let tensors = try TicketScope.canonicalOrder(Array(baseTensors.keys)).map { try line($0, baseTensors[$0]) }
-    let lines = [
+    let head = [
       try line("format", format), try line("version", version), try line("method", method),
       try line("sparsity", sparsity),
       try line("trained_count", trainedCount), try line("scoped_count", scopedCount), try line("training", training),
       try line("base_fingerprint", baseFingerprint), try line("base_byte_count", baseByteCount),
-      try line("records_sha256", recordsDigest),
-      "\"base_tensors\": {\n    " + tensors.joined(separator: ",\n    ") + "\n  }",
+      try line("records_sha256", recordsDigest), try line("value_coding", valueCoding),
     ]
+    let error = try valueError.map { [try line("value_error", $0)] } ?? []
+    let lines =
+      head + error + [
+        "\"base_tensors\": {\n    " + tensors.joined(separator: ",\n    ") + "\n  }"
+      ]
     return Data(("{\n  " + lines.joined(separator: ",\n  ") + "\n}\n").utf8)
   }
 
@@ -160,7 +182,7 @@ private struct AnyKey: CodingKey {
   init?(intValue: Int) { nil }
 }
 
-private func rejectUnknownKeys(_ decoder: any Decoder, known: [String]) throws {
+func rejectUnknownKeys(_ decoder: any Decoder, known: [String]) throws {
   let keys = try decoder.container(keyedBy: AnyKey.self).allKeys.map(\.stringValue)
   guard let unknown = keys.filter({ !known.contains($0) }).min() else { return }
   throw DecodingError.dataCorrupted(

@@ -69,16 +69,7 @@ public struct AdapterEntries: Equatable, Sendable {
   }
 
   /// Number of weights that both change.
-  public func sharedCount(with other: AdapterEntries) -> Int {
-    var (left, right, shared) = (0, 0, 0)
-    while left < indices.count, right < other.indices.count {
-      let (mine, theirs) = (indices[left], other.indices[right])
-      if mine == theirs { shared += 1 }
-      if mine <= theirs { left += 1 }
-      if theirs <= mine { right += 1 }
-    }
-    return shared
-  }
+  public func sharedCount(with other: AdapterEntries) -> Int { sharedIndexCount(indices, other.indices) }
 
   /// Adds or takes away the differences at `positions` in a part of the tensor that begins at `firstElement`.
   func change(
@@ -112,6 +103,18 @@ public struct AdapterEntries: Equatable, Sendable {
     guard let first = indices.first, let last = indices.last else { return }
     precondition(first >= 0 && Int(last) < elements, "index \(last) is outside tensor \(name) of \(elements) elements")
   }
+}
+
+/// How many indices two ascending lists share.
+func sharedIndexCount(_ first: [Int32], _ second: [Int32]) -> Int {
+  var (left, right, shared) = (0, 0, 0)
+  while left < first.count, right < second.count {
+    let (mine, theirs) = (first[left], second[right])
+    if mine == theirs { shared += 1 }
+    if mine <= theirs { left += 1 }
+    if theirs <= mine { right += 1 }
+  }
+  return shared
 }
 
 /// Elements of `size` bytes at ascending positions inside `tensor`.
@@ -150,5 +153,16 @@ func patternDifferences(base: [UInt8], trained: [UInt8], dtype: DType) -> [UInt3
             &- UInt16(littleEndian: base.loadUnaligned(fromByteOffset: 2 &* $0, as: UInt16.self)))
       }
     }
+  }
+}
+
+/// Stored elements of a floating-point `dtype` as float32.
+func widened(_ stored: [UInt8], as dtype: DType) -> [Float] {
+  let count = stored.count / dtype.byteCount
+  return [Float](unsafeUninitializedCapacity: count) { buffer, initialized in
+    stored.withUnsafeBytes {
+      FloatCodec.decode($0, as: dtype, into: UnsafeMutableBufferPointer(rebasing: buffer[..<count]))
+    }
+    initialized = count
   }
 }

@@ -31,9 +31,9 @@ struct AdapterRecord {
   /// A record's bytes.
   ///
   /// - Parameter trained: the trained weights, as stored.
-  static func encoded(indices: [Int32], differences: [UInt32], width: UInt32, trained: [UInt8]) -> [UInt8] {
+  static func encoded(indices: [Int32], values: StoredValues, width: UInt32, trained: [UInt8]) -> [UInt8] {
     let indexBytes = EntryCode.encode(indices: indices)
-    let valueBytes = EntryCode.encode(differences: differences, width: width)
+    let valueBytes = values.encoded(width: width)
     let size = UInt32(indexBytes.count)
     let covered =
       digest(of: valueBytes) + digest(of: trained) + [0, 8, 16, 24].map { UInt8(truncatingIfNeeded: size >> $0) }
@@ -66,25 +66,26 @@ struct AdapterRecord {
     }
   }
 
-  /// The entries of a record that is readable for ``overrun`` bytes beyond its end.
+  /// The indices of a record that is readable for ``overrun`` bytes beyond its end.
   ///
   /// - Throws: ``Problem/damaged(_:)``.
-  func entries(name: String, base: AdapterConfiguration.BaseTensor, width: UInt32, elementCount: Int) throws
-    -> AdapterEntries
-  {
-    let middle = Self.headByteCount + indexByteCount
-    let indices: [Int32]
+  func indices(count: Int, elementCount: Int) throws -> [Int32] {
     do {
-      indices = try EntryCode.decodeIndices(
-        UnsafeRawBufferPointer(rebasing: bytes[Self.headByteCount..<middle]), count: base.trained,
-        elementCount: elementCount)
+      let stream = bytes[Self.headByteCount..<(Self.headByteCount + indexByteCount)]
+      return try EntryCode.decodeIndices(
+        UnsafeRawBufferPointer(rebasing: stream), count: count, elementCount: elementCount)
     } catch is StreamProblem {
       throw Problem.damaged("indices cannot be decoded")
     }
+  }
+
+  /// The values of such a record.
+  ///
+  /// - Throws: ``Problem/damaged(_:)``.
+  func values(as coding: ValueCoding, count: Int, width: UInt32) throws -> StoredValues {
     do {
-      let differences = try EntryCode.decodeDifferences(
-        UnsafeRawBufferPointer(rebasing: bytes[middle...]), count: base.trained, width: width)
-      return AdapterEntries(name: name, dtype: base.dtype, indices: indices, differences: differences)
+      let stream = bytes[(Self.headByteCount + indexByteCount)...]
+      return try StoredValues.decode(UnsafeRawBufferPointer(rebasing: stream), as: coding, count: count, width: width)
     } catch is StreamProblem {
       throw Problem.damaged("values cannot be decoded")
     }

@@ -13,9 +13,9 @@ public struct AdapterStatistics: Equatable, Sendable {
   public let overheadBits: Double
   /// Entropy of which weights are trained, given each tensor's density: sum of `n H(density)` over tensors of `n` weights.
   public let indexEntropyBits: Double
-  /// Order-0 entropy of the differences of all tensors together.
+  /// Order-0 entropy of the stored values of all tensors together: differences, bfloat16 patterns, or steps without their scales.
   public let valueEntropyBits: Double
-  /// Fraction of the entries whose weight did not change in the base's element type.
+  /// Fraction of the entries whose stored value is zero: the weight did not change, in the base's element type.
   public let unchanged: Double
   /// Trained weights and all weights by layer and projection, over the tensors that the adapter changes.
   public let density: MaskDensity
@@ -31,8 +31,8 @@ public struct AdapterStatistics: Equatable, Sendable {
     var histogram = SymbolHistogram()
     var (indexBytes, valueBytes) = (0, 0)
     for name in adapter.tensorNames {
-      guard let entries = try adapter.entries(of: name) else { continue }
-      histogram.count(entries)
+      guard let values = try adapter.stored(of: name)?.values, let dtype = tensors[name]?.dtype else { continue }
+      histogram.count(values, width: PatternDifference.width(of: dtype) ?? 32)
       let ofIndices = try adapter.withRecord(of: name) { $0.indexByteCount }
       indexBytes += ofIndices
       valueBytes += try adapter.file.description(of: name).byteCount - AdapterRecord.headByteCount - ofIndices
@@ -71,12 +71,21 @@ private struct SymbolHistogram {
   private var near = [UInt32](repeating: 0, count: 1 << 22)
   private var far: [UInt32: Int] = [:]
 
-  mutating func count(_ entries: AdapterEntries) {
-    guard let width = PatternDifference.width(of: entries.dtype) else { return }
-    for difference in entries.differences {
-      let symbol = PatternDifference.symbol(difference, width: width)
-      if symbol < near.count { near[Int(symbol)] &+= 1 } else { far[symbol, default: 0] += 1 }
+  mutating func count(_ values: StoredValues, width: UInt32) {
+    switch values {
+    case .differences(let differences):
+      for difference in differences { count(PatternDifference.symbol(difference, width: width)) }
+    case .bfloat16(let patterns):
+      // Both zeros are one.
+      for pattern in patterns { count(pattern == 1 << 15 ? 0 : UInt32(pattern)) }
+    case .int8(_, let steps):
+      for step in steps { count(StoredValues.symbol(step)) }
     }
+  }
+
+  @inline(__always)
+  private mutating func count(_ symbol: UInt32) {
+    if symbol < near.count { near[Int(symbol)] &+= 1 } else { far[symbol, default: 0] += 1 }
   }
 
   var zeros: Int { Int(near[0]) }

@@ -4,8 +4,8 @@ import Tickets
 
 struct AdapterCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "adapter", abstract: "Inspect, apply, remove, extract, compare and verify adapters.",
-    subcommands: [Inspect.self, Apply.self, Remove.self, Extract.self, Diff.self, Verify.self])
+    commandName: "adapter", abstract: "Inspect, apply, remove, extract, encode, compare and verify adapters.",
+    subcommands: [Inspect.self, Apply.self, Remove.self, Extract.self, Encode.self, Diff.self, Verify.self])
 
   struct Inspect: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -43,19 +43,24 @@ struct AdapterCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
       abstract: "Write the model that a tuned one is without adapters that were applied to it.",
       discussion: """
-        The base's values return bit for bit, on the adapter's weights and only there; the base itself is not needed.
+        The base's values return bit for bit, on the adapter's weights and only there. The base itself is needed only where an
+        adapter's values are bfloat16 or int8.
 
         Example: lota adapter remove --model models/sql --adapter runs/sql/adapter --out models/base
         """)
 
     @Option(help: ArgumentHelp("Directory of the model that holds the adapters.", valueName: "dir")) var model: String
     @Option(help: ArgumentHelp("Adapter directory; may be repeated.", valueName: "dir")) var adapter: [String]
+    @Option(help: ArgumentHelp("Base model directory, for adapters with bfloat16 or int8 values.", valueName: "dir"))
+    var base: String?
     @Option(help: ArgumentHelp("Directory to create.", valueName: "dir")) var out: String
     @Flag(help: "Replace an existing directory.") var overwrite = false
 
     func run() throws {
       let adapters = try adapter.map { try Adapter(directory: $0) }
-      try Adapter.remove(adapters, from: try Checkpoint(directory: model), output: out, overwrite: overwrite)
+      try Adapter.remove(
+        adapters, from: try Checkpoint(directory: model), base: try base.map { try Checkpoint(directory: $0) },
+        output: out, overwrite: overwrite)
       Output.result(out)
     }
   }
@@ -75,18 +80,52 @@ struct AdapterCommand: ParsableCommand {
     @Option(
       help: "Fraction of the projection weights to leave out, in [0, 1). Default: none, or 0.9 for a dense fine-tune.")
     var sparsity: Double?
+    @Option(help: "How to store values; bfloat16 and int8 round the updates.") var values = ValueCoding.exact
     @Option(help: ArgumentHelp("Directory to create.", valueName: "dir")) var out: String
     @Flag(help: "Replace an existing directory.") var overwrite = false
     @Flag(help: "Print one JSON object.") var json = false
 
     func run() throws {
-      let (_, summary) = try Adapter.extract(
+      let (adapter, summary) = try Adapter.extract(
         base: try Checkpoint(directory: base), tuned: try Checkpoint(directory: tuned), output: out,
-        amount: sparsity.map { .sparsity($0) }, overwrite: overwrite)
+        amount: sparsity.map { .sparsity($0) }, coding: values, overwrite: overwrite)
       if json { return try Output.json(summary) }
+      var notes: [String] = []
+      if summary.kept < summary.changed { notes.append("the others keep the base's values") }
+      if let error = adapter.configuration.valueError { notes.append(AdapterFigures.text(values, error)) }
       let kept = "\(summary.kept) of \(summary.changed) changed weights (of \(summary.total))"
       Output.result(
-        "\(out): \(kept); \(summary.isExact ? "exact" : "NOT exact: the others keep the base's values")")
+        "\(out): \(kept); \(notes.isEmpty ? "exact" : "NOT exact: " + notes.joined(separator: "; "))")
+    }
+  }
+
+  struct Encode: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "A smaller adapter with rounded updates, made from an exact one.",
+      discussion: """
+        The trained weights are then others than those that were trained; the error is printed and kept in the adapter. For bfloat16
+        and float16 bases the exact adapter is usually the smallest already.
+
+        Example: lota adapter encode runs/sql/adapter --model models/smollm2 --values int8 --out sql-int8
+        """)
+
+    @Argument(help: "Adapter directory.") var directory: String
+    @Option(help: ArgumentHelp("Base model directory.", valueName: "dir")) var model: String
+    @Option(help: "How to round the updates, bfloat16 or int8.") var values: ValueCoding
+    @Option(help: ArgumentHelp("Directory to create.", valueName: "dir")) var out: String
+    @Flag(help: "Replace an existing directory.") var overwrite = false
+    @Flag(help: "Print one JSON object.") var json = false
+
+    func validate() throws {
+      if !values.isLossy { throw ValidationError("--values is exact: use bfloat16 or int8, or copy the adapter") }
+    }
+
+    func run() throws {
+      let exact = try Adapter(directory: directory)
+      let encoded = try exact.encode(
+        as: values, base: try Checkpoint(directory: model), output: out, overwrite: overwrite)
+      let figures = EncodingFigures(exact: exact, encoded: encoded)
+      if json { try Output.json(figures) } else { Output.result("\(out): \(figures.text)") }
     }
   }
 

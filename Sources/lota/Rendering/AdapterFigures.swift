@@ -23,6 +23,10 @@ struct AdapterFigures: Encodable {
   let tensors: Int
   let bytes: Int
   let bits: Bits
+  /// How values are stored: exact, bfloat16 or int8.
+  let valueCoding: ValueCoding
+  /// Where that is lossy.
+  let valueError: ValueError?
   /// Fraction of the trained weights that ended where they began, in the base's element type.
   let unchanged: Double
   /// Of the whole base model.
@@ -45,6 +49,8 @@ struct AdapterFigures: Encodable {
       index: statistics.indexBits, value: statistics.valueBits, overhead: statistics.overheadBits,
       total: statistics.bits,
       indexEntropy: statistics.indexEntropyBits, valueEntropy: statistics.valueEntropyBits)
+    valueCoding = configuration.valueCoding
+    valueError = configuration.valueError
     unchanged = statistics.unchanged
     denseBytes = configuration.baseByteCount
     equalLoRABytes = configuration.baseTensors.values.reduce(0) { $0 + $1.trained * $1.dtype.byteCount }
@@ -65,10 +71,43 @@ struct AdapterFigures: Encodable {
       "bits     \(number(bits.total)) a trained weight: index \(number(bits.index)) (entropy bound "
         + "\(number(bits.indexEntropy))), value \(number(bits.value)) (entropy \(number(bits.valueEntropy))), "
         + "overhead \(number(bits.overhead))",
+      "values   \(valueError.map { Self.text(valueCoding, $0) } ?? valueCoding.rawValue)",
       "base     \(base)",
     ]
     lines += training.sorted { $0.key < $1.key }.map { ($0.key + "  ").rightPadded(to: 9) + $0.value }
     return (lines + ["", DensityTable.text(layers)]).joined(separator: "\n")
+  }
+}
+
+extension AdapterFigures {
+  static func text(_ coding: ValueCoding, _ error: ValueError) -> String {
+    String(
+      format: "%@ updates, error %.3g of the updates' norm, largest %.3g", coding.rawValue, error.relativeRMS,
+      error.maximum)
+  }
+}
+
+/// What `adapter encode` reports.
+struct EncodingFigures: Encodable {
+  let exactBytes: Int
+  let bytes: Int
+  /// Of the whole adapter, a trained weight.
+  let bits: Double
+  let valueCoding: ValueCoding
+  let valueError: ValueError?
+
+  init(exact: Adapter, encoded: Adapter) {
+    exactBytes = exact.byteCount
+    bytes = encoded.byteCount
+    bits = 8 * Double(bytes) / Double(max(1, encoded.configuration.trainedCount))
+    valueCoding = encoded.configuration.valueCoding
+    valueError = encoded.configuration.valueError
+  }
+
+  var text: String {
+    let size =
+      "\(Format.bytes(bytes)), \(String(format: "%.2f", bits)) bits a trained weight (exact: \(Format.bytes(exactBytes)))"
+    return valueError.map { "\(size); \(AdapterFigures.text(valueCoding, $0))" } ?? size
   }
 }
 
