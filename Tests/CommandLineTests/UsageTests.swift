@@ -90,7 +90,8 @@ struct UsageTests {
     "", "quickstart", "import", "generate", "chat", "score", "train", "plan", "calibrate", "mask", "mask extract",
     "mask random",
     "mask inspect", "mask overlap", "mask complement", "mask union", "adapter", "adapter inspect", "adapter apply",
-    "adapter remove", "adapter extract", "adapter encode", "adapter diff", "adapter verify", "data", "data make", "eval",
+    "adapter remove", "adapter extract", "adapter encode", "adapter diff", "adapter verify", "data", "data make",
+    "eval",
     "eval predictions", "eval compare", "bench", "bench step", "bench adapter", "doctor",
   ]
 
