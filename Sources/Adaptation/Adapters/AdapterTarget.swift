@@ -66,8 +66,7 @@ struct AdapterTarget: @unchecked Sendable {
   /// Through the engine, from the base's file.
   private func scatter(_ entries: AdapterEntries, trained: Bool) throws {
     guard let parameter = model.parameter(named: entries.name) else { return }
-    var stored = try base.withBytes(of: entries.name) { entries.gather(from: $0) }
-    try base.adviseDone(with: entries.name)
+    var stored = try entries.gather(from: base)
     if trained { stored = entries.trained(from: stored) }
     let values = try Tensor.empty([entries.indices.count], entries.dtype)
     try stored.withUnsafeBytes { try values.copyBytes(from: $0) }

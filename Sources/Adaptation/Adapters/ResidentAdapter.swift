@@ -1,6 +1,5 @@
 internal import Checkpoints
 internal import Decoder
-internal import Foundation
 internal import Synchronization
 internal import Tickets
 
@@ -44,13 +43,6 @@ extension AdapterTarget {
       throw error
     }
     let inPlace = names.filter(isChangedInPlace)
-    let next = Atomic<Int>(0)
-    DispatchQueue.concurrentPerform(iterations: ProcessInfo.processInfo.activeProcessorCount) { _ in
-      while true {
-        let position = next.add(1, ordering: .relaxed).oldValue
-        guard position < inPlace.count else { return }
-        try? change(inPlace[position])
-      }
-    }
+    try Adapter.inParallel(inPlace.count) { try change(inPlace[$0]) }
   }
 }

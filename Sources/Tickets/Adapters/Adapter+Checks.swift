@@ -49,9 +49,9 @@ extension Adapter {
     let differing = Mutex<Set<String>>([])
     try Self.inParallel(tensorNames.count) { position in
       let name = tensorNames[position]
-      let indices = try indices(of: name) ?? []
+      guard let tensor = configuration.baseTensors[name] else { return }
+      let (indices, expected) = try withRecord(of: name) { (try self.indices($0, of: tensor), $0.trainedDigest) }
       let held = try Self.storedWeights(of: model, tensor: try model.description(of: name), indices: indices)
-      let expected = try withRecord(of: name) { $0.trainedDigest }
       if AdapterRecord.digest(of: held) != expected { differing.withLock { _ = $0.insert(name) } }
     }
     let names = differing.withLock { $0 }
@@ -151,13 +151,13 @@ extension Adapter {
   ///
   /// - Throws: `adapterMalformed`, naming a tensor where they do not.
   public func checkTrainedWeights(base: Checkpoint) throws {
-    try forEachTensor(base: base) { entries in
-      let stored = try base.withBytes(of: entries.name) { entries.gather(from: $0) }
-      try base.adviseDone(with: entries.name)
-      let expected = try withRecord(of: entries.name) { $0.trainedDigest }
-      guard AdapterRecord.digest(of: entries.trained(from: stored)) == expected else {
+    try Self.inParallel(tensorNames.count) { position in
+      guard let stored = try stored(of: tensorNames[position]) else { return }
+      let entries = try entries(stored, base: base)
+      guard AdapterRecord.digest(of: entries.trained(from: try entries.gather(from: base))) == stored.trainedDigest
+      else {
         throw TicketsError.adapterMalformed(
-          path: path, problem: "tensor \(entries.name): base and adapter do not give the trained weights")
+          path: path, problem: "tensor \(stored.name): base and adapter do not give the trained weights")
       }
     }
   }

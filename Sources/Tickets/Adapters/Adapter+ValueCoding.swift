@@ -26,7 +26,7 @@ extension Adapter {
       overwrite: overwrite, sha256: { digests[$0] ?? "" }, indices: { try indices(of: tensorNames[$0]) ?? [] }
     ) { tensor, _ in
       guard let entries = try entries(of: tensor.name) else { return [] }
-      return entries.trained(from: try Self.storedWeights(of: base, tensor: tensor, indices: entries.indices))
+      return entries.trained(from: try entries.gather(from: base))
     }
   }
 

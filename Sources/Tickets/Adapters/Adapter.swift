@@ -45,14 +45,18 @@ public struct Adapter: Sendable {
   ///   base and adapter give differ from it, so that they go in and out exactly as those of any adapter.
   /// - Throws: `adapterMalformed`, naming the tensor, when its record is damaged; `adapterNeedsBase`; `adapterDoesNotFit`.
   public func entries(of name: String, base: Checkpoint? = nil) throws -> AdapterEntries? {
-    guard let tensor = configuration.baseTensors[name], let (indices, values) = try stored(of: name) else { return nil }
+    try stored(of: name).map { try entries($0, base: base) }
+  }
+
+  /// The same from a tensor that was read.
+  func entries(_ stored: StoredTensor, base: Checkpoint?) throws -> AdapterEntries {
     let differences: [UInt32]
-    if case .differences(let stored) = values {
-      differences = stored
+    if case .differences(let exact) = stored.values {
+      differences = exact
     } else {
-      differences = try self.differences(values, at: indices, of: name, base: base)
+      differences = try self.differences(stored.values, at: stored.indices, of: stored.name, base: base)
     }
-    return AdapterEntries(name: name, dtype: tensor.dtype, indices: indices, differences: differences)
+    return AdapterEntries(name: stored.name, dtype: stored.dtype, indices: stored.indices, differences: differences)
   }
 
   /// Where one tensor is changed; nil when the adapter leaves it alone.
@@ -94,24 +98,40 @@ public struct Adapter: Sendable {
       entries: maskEntries, sparsity: configuration.sparsity, baseFingerprint: configuration.baseFingerprint)
   }
 
-  static func inParallel(_ count: Int, _ body: @Sendable (Int) throws -> Void) throws {
+  /// Calls `body` with the numbers below `count`, several at a time; throws the error of the lowest that fails.
+  package static func inParallel(_ count: Int, _ body: @Sendable (Int) throws -> Void) throws {
     let workers = Array(0..<max(1, min(TicketSelection.Tuning().workerCount, count)))
     try ParallelChunks.forEach(0..<count, workers: workers) { _, position in try body(position) }
   }
 
   // MARK: - Reading
 
-  /// Indices and values as they are stored.
-  func stored(of name: String) throws -> (indices: [Int32], values: StoredValues)? {
+  /// What a record holds, decoded.
+  struct StoredTensor {
+    let name: String
+    let dtype: DType
+    let indices: [Int32]
+    let values: StoredValues
+    /// Size of the coded indices.
+    let indexByteCount: Int
+    /// See ``AdapterRecord``.
+    let trainedDigest: [UInt8]
+  }
+
+  /// A changed tensor as it is stored, read once.
+  func stored(of name: String) throws -> StoredTensor? {
     guard let tensor = configuration.baseTensors[name], let width = PatternDifference.width(of: tensor.dtype) else {
       return nil
     }
     return try withRecord(of: name) {
-      (try indices($0, of: tensor), try $0.values(as: configuration.valueCoding, count: tensor.trained, width: width))
+      StoredTensor(
+        name: name, dtype: tensor.dtype, indices: try indices($0, of: tensor),
+        values: try $0.values(as: configuration.valueCoding, count: tensor.trained, width: width),
+        indexByteCount: $0.indexByteCount, trainedDigest: $0.trainedDigest)
     }
   }
 
-  private func indices(_ record: AdapterRecord, of tensor: AdapterConfiguration.BaseTensor) throws -> [Int32] {
+  func indices(_ record: AdapterRecord, of tensor: AdapterConfiguration.BaseTensor) throws -> [Int32] {
     try record.indices(
       count: tensor.trained, elementCount: TensorDescription.elementCount(of: tensor.shape) ?? 0)
   }

@@ -109,8 +109,7 @@ public struct AdapterComparison: Equatable, Sendable {
         values = []
         return
       }
-      let stored = try base.withBytes(of: entries.name) { entries.gather(from: $0) }
-      try base.adviseDone(with: entries.name)
+      let stored = try entries.gather(from: base)
       let before = widened(stored, as: entries.dtype)
       let after = widened(entries.trained(from: stored), as: entries.dtype)
       values = zip(after, before).map { Double($0) - Double($1) }

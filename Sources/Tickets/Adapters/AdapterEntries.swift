@@ -1,4 +1,4 @@
-import Checkpoints
+package import Checkpoints
 public import Torch
 
 /// The trained weights of one tensor: where they are, and how they differ from the base's.
@@ -44,6 +44,14 @@ public struct AdapterEntries: Equatable, Sendable {
   public func gather(from tensor: UnsafeRawBufferPointer) -> [UInt8] {
     checkRange(elements: tensor.count / dtype.byteCount)
     return gatherElements(at: indices, size: dtype.byteCount, from: tensor)
+  }
+
+  /// A model file's weights at the indices, as stored; its pages do not stay in memory.
+  ///
+  /// - Throws: `CheckpointError` when the model has no such tensor.
+  /// - Precondition: every index lies inside the tensor.
+  package func gather(from model: Checkpoint) throws -> [UInt8] {
+    try Adapter.storedWeights(of: model, tensor: try model.description(of: name), indices: indices)
   }
 
   /// Trained weights from the base's at the indices, both as ``gather(from:)`` gives them.

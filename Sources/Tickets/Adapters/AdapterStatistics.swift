@@ -31,11 +31,11 @@ public struct AdapterStatistics: Equatable, Sendable {
     var histogram = SymbolHistogram()
     var (indexBytes, valueBytes) = (0, 0)
     for name in adapter.tensorNames {
-      guard let values = try adapter.stored(of: name)?.values, let dtype = tensors[name]?.dtype else { continue }
-      histogram.count(values, width: PatternDifference.width(of: dtype) ?? 32)
-      let ofIndices = try adapter.withRecord(of: name) { $0.indexByteCount }
-      indexBytes += ofIndices
-      valueBytes += try adapter.file.description(of: name).byteCount - AdapterRecord.headByteCount - ofIndices
+      guard let stored = try adapter.stored(of: name) else { continue }
+      histogram.count(stored.values, width: PatternDifference.width(of: stored.dtype) ?? 32)
+      indexBytes += stored.indexByteCount
+      valueBytes +=
+        try adapter.file.description(of: name).byteCount - AdapterRecord.headByteCount - stored.indexByteCount
     }
     let scale = 8 / Double(max(1, trained))
     self.trained = trained
