@@ -1,18 +1,12 @@
 """A ticket's gradient entries computed alone, beside gathering them from the whole product, in the sparse phase: no other program.
 The second row's share of the bound is how well the step uses the machine's matrix products."""
-import rows
 import steps
 from cases import sparse
 from context import note
-from processes import lota
 
 
 def run(context):
-    count = context.steps + 1
-    data, mask, out = context.path("gradient.jsonl"), context.path("gradient.mask"), context.path("gradient-run")
-    rows.problems(data, context.model, context.batch_size * count, context.source)
-    lota("mask", "random", "--model", context.model, "--out", mask)
-    shared = ["--model", context.model, "--data", data, "--batch-size", context.batch_size, "--steps", count]
+    data, mask, out, shared = sparse.prepared(context, "gradient")
     figures = {"auto": [], "dense": []}
     for turn in range(context.repeat):
         for gradient, measured in figures.items():

@@ -12,11 +12,7 @@ DENSITY = 0.1
 
 
 def run(context):
-    count = context.steps + 1
-    data, mask, out = context.path("sparse.jsonl"), context.path("random.mask"), context.path("sparse-run")
-    rows.problems(data, context.model, context.batch_size * count, context.source)
-    lota("mask", "random", "--model", context.model, "--out", mask)
-    shared = ["--model", context.model, "--data", data, "--batch-size", context.batch_size, "--steps", count]
+    data, mask, out, shared = prepared(context, "sparse")
     ours, recipe, lora, differences = [], [], [], []
     for turn in range(context.repeat):
         recorded, peak = trained(shared, mask, out, "auto")
@@ -36,6 +32,15 @@ def run(context):
         result += compared("sparse phase", ours, name, theirs, context.peak_flops / work, work)
     result[0]["largest relative difference of losses"] = max(differences)
     return result
+
+
+def prepared(context, name):
+    """Rows, a random ticket, a folder for a run, and the options that all sides share."""
+    count = context.steps + 1
+    data, mask, out = (context.path(f"{name}{ending}") for ending in (".jsonl", ".mask", "-run"))
+    rows.problems(data, context.model, context.batch_size * count, context.source)
+    lota("mask", "random", "--model", context.model, "--out", mask)
+    return data, mask, out, ["--model", context.model, "--data", data, "--batch-size", context.batch_size, "--steps", count]
 
 
 def trained(shared, mask, out, gradient):
