@@ -40,6 +40,7 @@ let package = Package(
       ]),
     .target(name: "Torch", dependencies: ["CTorch"], swiftSettings: strict),
     .target(name: "Primitives", swiftSettings: strict),
+    .target(name: "Reports", swiftSettings: strict),
     .target(
       name: "Checkpoints",
       dependencies: ["Primitives", "Torch", .product(name: "Crypto", package: "swift-crypto")],
@@ -58,7 +59,7 @@ let package = Package(
     .target(
       name: "Adaptation",
       dependencies: [
-        "Primitives", "Torch", "Checkpoints", "Tokenizers", "Decoder", "Tickets",
+        "Primitives", "Torch", "Checkpoints", "Tokenizers", "Decoder", "Tickets", "Reports",
         .product(name: "Yams", package: "Yams"),
       ],
       swiftSettings: strict),
@@ -66,6 +67,7 @@ let package = Package(
       name: "lota",
       dependencies: [
         "Primitives", "Torch", "Checkpoints", "Tokenizers", "Decoder", "Tickets", "Adaptation", "Evaluation",
+        "Reports",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: strict),
@@ -87,7 +89,8 @@ let package = Package(
     .testTarget(
       name: "AdaptationTests",
       dependencies: [
-        "Adaptation", "Decoder", "Tickets", "Tokenizers", "Checkpoints", "Torch", "Primitives", "TestSupport",
+        "Adaptation", "Decoder", "Tickets", "Tokenizers", "Checkpoints", "Torch", "Primitives", "Reports",
+        "TestSupport",
         .product(name: "Yams", package: "Yams"),
       ],
       resources: [.copy("Goldens")], swiftSettings: strict),

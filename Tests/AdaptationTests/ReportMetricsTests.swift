@@ -1,6 +1,7 @@
 import Adaptation
 import Foundation
 import Primitives
+import Reports
 import TestSupport
 import Testing
 

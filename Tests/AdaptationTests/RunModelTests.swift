@@ -51,6 +51,7 @@ import Yams
       case .phaseEnded(let phase, _): "end of \(phase)"
       case .note: "note"
       case .extracted(let mask, _): "ticket of \(mask.keptCount)"
+      case .validated(let records): "\(records.count) scores"
       }
     }
     let steps = (1...5).map { "step \($0)/5" }

@@ -1,4 +1,5 @@
 public import Foundation
+internal import Reports
 
 /// Sizes micro-batches so that a run's planned peak stays below a limit.
 package struct MemoryBudget {

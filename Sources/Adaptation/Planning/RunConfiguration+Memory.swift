@@ -1,4 +1,5 @@
 internal import Checkpoints
+internal import Reports
 
 extension RunConfiguration {
   /// Every phase's largest backward pass at once, unless micro-batches of `maximumTokens` split it.

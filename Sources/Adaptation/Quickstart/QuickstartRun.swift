@@ -1,5 +1,6 @@
 internal import Checkpoints
 internal import Foundation
+internal import Reports
 internal import Tickets
 internal import Torch
 

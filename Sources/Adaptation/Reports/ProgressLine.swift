@@ -1,3 +1,5 @@
+internal import Reports
+
 /// What a run says while it runs, as one line of text. Where and how it is shown is the caller's.
 public struct ProgressLine: Equatable, Sendable {
   public var record: MetricsRecord

@@ -1,27 +1,13 @@
 internal import Primitives
+internal import Reports
 
 extension RunReport {
   /// The report as one page without any outside resource: styles and drawings are inside, and there is no script.
   public var html: String {
-    """
-    <!DOCTYPE html>
-    <html lang="en">
-    <head>
-    <meta charset="utf-8">
-    <meta name="viewport" content="width=device-width, initial-scale=1">
-    <title>\(escaped(title))</title>
-    <style>
-    \(Self.style)
-    </style>
-    </head>
-    <body>
-    <main>
-    <h1>\(escaped(title))</h1>
-    \(lead)\(tiles)\(results)\(lossCurves)\(sampleAnswers)\(densities)\(costs)\(settings)</main>
-    </body>
-    </html>
-
-    """
+    HTMLPage(
+      title: title,
+      content: lead + tiles + results + lossCurves + sampleAnswers + densities + costs + settings
+    ).html
   }
 
   private var lead: String { summary.isEmpty ? "" : "<p class=\"lead\">\(escaped(summary))</p>\n" }
@@ -67,7 +53,7 @@ extension RunReport {
     }
     let table = HTMLTable(
       head: ["Held-out rows", "Loss per token", "Exact", "Exact match", "95 % interval"], rows: rows)
-    return section("Results", table.html + "<p class=\"note\">Intervals are Wilson's.</p>\n")
+    return HTMLPage.section("Results", table.html + "<p class=\"note\">Intervals are Wilson's.</p>\n")
   }
 
   private var lossCurves: String {
@@ -75,12 +61,20 @@ extension RunReport {
     guard !drawn.isEmpty else { return "" }
     let perToken = LineChart(
       title: "Loss per token", yLabel: "nats per label",
-      lines: drawn.map { .init(name: $0.name, x: $0.steps, y: $0.tokenLoss) })
+      lines: drawn.map { .init(name: $0.name, x: $0.steps.map(Double.init), y: $0.tokenLoss) })
     let objective = LineChart(
-      title: "Objective", yLabel: "objective", lines: drawn.map { .init(name: $0.name, x: $0.steps, y: $0.loss) })
+      title: "Objective", yLabel: "objective",
+      lines: drawn.map { .init(name: $0.name, x: $0.steps.map(Double.init), y: $0.loss) })
     let smoothed = drawn.contains { $0.steps.count >= 20 }
     let note = smoothed ? "<p class=\"note\">Faint: every step. Strong: mean of the steps around it.</p>\n" : ""
-    return section("Training", perToken.svg + objective.svg + note)
+    let heldOutChart =
+      heldOut.isEmpty
+      ? ""
+      : LineChart(
+        title: "Held-out loss per token", yLabel: "nats per label",
+        lines: heldOut.map { .init(name: $0.name, x: $0.steps.map(Double.init), y: $0.tokenLoss) }
+      ).svg
+    return HTMLPage.section("Training", perToken.svg + objective.svg + heldOutChart + note)
   }
 
   private var sampleAnswers: String {
@@ -97,7 +91,7 @@ extension RunReport {
       </div>
       """
     }
-    return section("Sample answers", cards.joined(separator: "\n") + "\n")
+    return HTMLPage.section("Sample answers", cards.joined(separator: "\n") + "\n")
   }
 
   private static func mark(_ isExact: Bool) -> String {
@@ -106,7 +100,11 @@ extension RunReport {
 
   private var densities: String {
     guard let density, !density.rows.isEmpty else { return "" }
-    return section("Where the ticket lies", HeatMap(density: density).svg)
+    let map = HeatMap(
+      columns: density.columns, rows: density.rows, values: density.values, title: "Density per layer and projection",
+      unit: "share of weights in the ticket, %"
+    ) { NumberText.fixed(100 * $0, 1) }
+    return HTMLPage.section("Where the ticket lies", map.svg)
   }
 
   private var costs: String {
@@ -134,17 +132,13 @@ extension RunReport {
       rows.append(["Total", NumberText.duration(durations.reduce(0) { $0 + $1.seconds }), "", ""])
       parts += HTMLTable(head: ["Phase", "Time", "Tokens", "Tokens/s"], rows: rows).html
     }
-    return parts.isEmpty ? "" : section("Sizes and times", "<div class=\"columns\">\n\(parts)</div>\n")
+    return parts.isEmpty ? "" : HTMLPage.section("Sizes and times", "<div class=\"columns\">\n\(parts)</div>\n")
   }
 
   private var settings: String {
     guard !configuration.isEmpty else { return "" }
     let table = HTMLTable(head: [], rows: configuration.map { [$0.name, $0.value] }, figures: false)
-    return section("Configuration", table.html)
-  }
-
-  private func section(_ heading: String, _ content: String) -> String {
-    "<section>\n<h2>\(escaped(heading))</h2>\n\(content)</section>\n"
+    return HTMLPage.section("Configuration", table.html)
   }
 }
 

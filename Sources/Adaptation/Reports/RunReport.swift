@@ -25,6 +25,13 @@ public struct RunReport: Codable, Equatable, Sendable {
       loss = records.map { $0.loss.isFinite ? $0.loss : nil }
       tokenLoss = records.map { $0.tokenLoss.isFinite ? $0.tokenLoss : nil }
     }
+    /// Of held-out rows, which have no objective.
+    public init(name: String, steps: [Int], tokenLoss: [Double]) {
+      self.name = name
+      self.steps = steps
+      loss = steps.map { _ in nil }
+      self.tokenLoss = tokenLoss.map { $0.isFinite ? $0 : nil }
+    }
   }
 
   /// The share of weights that are trained: a row a layer, a column a projection.
@@ -100,6 +107,8 @@ public struct RunReport: Codable, Equatable, Sendable {
   public var summary = ""
   public var configuration: [Setting] = []
   public var curves: [Curve] = []
+  /// A curve a file of held-out rows.
+  public var heldOut: [Curve] = []
   public var density: Density?
   public var sizes: [Size] = []
   public var durations: [Duration] = []

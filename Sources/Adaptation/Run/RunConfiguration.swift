@@ -36,6 +36,7 @@ public struct RunConfiguration: Codable, Equatable, Sendable {
   /// Adapters over the base that the run begins with. Their tickets are excluded too where a ticket is trained.
   public var adapters: [String] = []
   public var replay = ReplaySettings()
+  public var validation = ValidationSettings()
   /// Layers that full fine-tuning and low-rank adaptation train.
   public var layers = LayerSelection.all
   /// For low-rank adaptation.
@@ -70,6 +71,7 @@ public struct RunConfiguration: Codable, Equatable, Sendable {
       "left out with low-rank adaptation, which changes whole matrices")
     try require(
       method != .lota || layers == .all, "layers", layers.rawValue, "all where a ticket is trained")
+    try validation.validate()
     try replay.validate(shuffles: training.shuffles)
     try require((memoryBudget ?? 1) >= 1, "memory-budget", memoryBudget ?? 0, "a positive number of bytes")
     try training.validate()

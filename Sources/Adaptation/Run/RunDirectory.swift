@@ -8,6 +8,7 @@ public struct RunDirectory: Sendable {
 
   public var configurationPath: String { FileSystem.join(path, "config.yaml") }
   public var metricsPath: String { FileSystem.join(path, "metrics.jsonl") }
+  public var validationPath: String { FileSystem.join(path, "validation.jsonl") }
   public var maskPath: String { FileSystem.join(path, "mask.safetensors") }
   public var adapterPath: String { FileSystem.join(path, "adapter") }
   public var modelPath: String { FileSystem.join(path, "model") }

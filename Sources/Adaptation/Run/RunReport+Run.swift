@@ -11,6 +11,9 @@ extension RunReport {
       let records = outcome.records.filter { $0.phase == phase }
       return records.isEmpty ? nil : Curve(name: phase.rawValue, records: records)
     }
+    heldOut = Dictionary(grouping: outcome.validations, by: \.data).sorted { $0.key < $1.key }.map { data, records in
+      Curve(name: data, steps: records.map(\.step), tokenLoss: records.map(\.tokenLoss))
+    }
     density = outcome.mask.map { Density($0) }
     sizes = outcome.sizes
     durations = outcome.seconds.map { part, seconds in

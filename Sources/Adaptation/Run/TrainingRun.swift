@@ -14,6 +14,8 @@ public enum RunEvent: Sendable {
   /// Something a user should know, in one line.
   case note(String)
   case extracted(Mask, seconds: Double)
+  /// Held-out rows scored after a step, a record a file.
+  case validated([ValidationRecord])
 }
 
 /// What a finished run leaves.
@@ -21,6 +23,8 @@ public struct RunOutcome {
   /// With the trained weights in memory.
   public let loaded: LoadedModel
   public let records: [MetricsRecord]
+  /// Held-out scores on the way.
+  public var validations: [ValidationRecord] = []
   /// nil for full fine-tuning.
   public let mask: Mask?
   public let adapter: Adapter?
@@ -39,6 +43,7 @@ public struct TrainingRun {
   /// The model that is trained, in place.
   public let loaded: LoadedModel
   let rows: [TokenizedRow]
+  private let validator: Validator?
   /// SHA-256 of the file of rows, lower-case hex.
   private let dataDigest: String
   /// The ticket of a mask file; nil when calibration finds it.
@@ -65,6 +70,7 @@ public struct TrainingRun {
     try configuration.layers.check(layerCount: loaded.model.configuration.layerCount)
     let data = try RunRows(configuration, tokenizer: loaded.tokenizer, chat: loaded.chatRenderer)
     rows = data.rows
+    validator = try Validator(configuration, tokenizer: loaded.tokenizer, chat: loaded.chatRenderer)
     dataDigest = try FileSystem.read(configuration.data).withUnsafeBytes(ModelFingerprint.digest(of:))
     excluded = try Mask.union(of: configuration.excludedTickets, shapes: loaded.model.shapes)
     givenMask =
@@ -79,12 +85,15 @@ public struct TrainingRun {
   }
 
   public func run() throws -> RunOutcome {
-    var recorder = try Recorder(directory, observe: observe)
-    switch configuration.method {
-    case .lota: return try adaptTicket(&recorder)
-    case .fft: return try fineTune(&recorder)
-    case .lora: return try adaptLowRank(&recorder)
-    }
+    var recorder = try Recorder(directory, validator: validator, observe: observe)
+    var outcome =
+      switch configuration.method {
+      case .lota: try adaptTicket(&recorder)
+      case .fft: try fineTune(&recorder)
+      case .lora: try adaptLowRank(&recorder)
+      }
+    outcome.validations = recorder.validations
+    return outcome
   }
 
   // MARK: - Lottery Ticket Adaptation
@@ -229,10 +238,15 @@ struct Recorder {
   private let observe: (RunEvent) -> Disposition
   private let clock = ContinuousClock()
   private(set) var records: [MetricsRecord] = []
+  private(set) var validations: [ValidationRecord] = []
+  private let validator: Validator?
+  private let validation: ValidationWriter?
   private(set) var seconds: [(part: String, seconds: Double)] = []
 
-  init(_ directory: RunDirectory, observe: @escaping (RunEvent) -> Disposition) throws {
+  init(_ directory: RunDirectory, validator: Validator?, observe: @escaping (RunEvent) -> Disposition) throws {
     metrics = try MetricsWriter(path: directory.metricsPath)
+    self.validator = validator
+    validation = try validator.map { _ in try ValidationWriter(path: directory.validationPath) }
     self.observe = observe
   }
 
@@ -244,15 +258,29 @@ struct Recorder {
     let loop = try TrainingPhase(phase, options: options, rows: rows)
     _ = observe(.phaseBegan(phase, steps: loop.order.stepCount))
     var finished: [MetricsRecord] = []
-    let elapsed = try clock.measure {
-      try loop.run(model, sink: sink) { report in
-        finished.append(report.record)
-        try metrics.write(report.record)
-        return observe(.step(report))
-      }
-    }
+    var scored: [ValidationRecord] = []
+    var scoring = Duration.zero
+    let elapsed =
+      try clock.measure {
+        try loop.run(model, sink: sink) { report in
+          finished.append(report.record)
+          try metrics.write(report.record)
+          let disposition = observe(.step(report))
+          if let validator, validator.isDue(report) {
+            scoring += try clock.measure {
+              let records = try validator.records(model, after: report)
+              try validation?.write(records)
+              scored += records
+              _ = observe(.validated(records))
+            }
+          }
+          return disposition
+        }
+      } - scoring
     records += finished
+    validations += scored
     seconds.append((phase.rawValue, elapsed / .seconds(1)))
+    if scoring > .zero { seconds.append(("validation", scoring / .seconds(1))) }
     _ = observe(.phaseEnded(phase, seconds: elapsed / .seconds(1)))
   }
 

@@ -25,6 +25,7 @@ struct Train: ParsableCommand {
 
   @OptionGroup var ticket: TicketOptions
   @OptionGroup var sequence: SequenceOptions
+  @OptionGroup var validation: ValidationOptions
   @OptionGroup var layers: LayerOptions
   @OptionGroup var lora: LoRAOptions
 
@@ -43,6 +44,7 @@ struct Train: ParsableCommand {
     configuration.method = method
     ticket.apply(to: &configuration)
     sequence.apply(to: &configuration)
+    validation.apply(to: &configuration)
     layers.apply(to: &configuration)
     lora.apply(to: &configuration)
     let renderer = RunRenderer()

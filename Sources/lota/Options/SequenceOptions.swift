@@ -50,6 +50,28 @@ struct SequenceOptions: ParsableArguments {
   }
 }
 
+/// Held-out rows scored on the way.
+struct ValidationOptions: ParsableArguments {
+  @Option(
+    help: ArgumentHelp(
+      "Held-out rows to score while the result trains (validation.jsonl); may be repeated.", valueName: "file"))
+  var validation: [String] = []
+
+  @Option(help: "Steps from one such score to the next; the last step is scored in any case. Default: 10.")
+  var validateEvery: Int?
+
+  func validate() throws {
+    guard let validateEvery else { return }
+    if validation.isEmpty { throw ValidationError("--validate-every needs --validation") }
+    if validateEvery < 1 { throw ValidationError("--validate-every is \(validateEvery): use at least 1") }
+  }
+
+  func apply(to configuration: inout RunConfiguration) {
+    configuration.validation.files = validation
+    if let validateEvery { configuration.validation.every = validateEvery }
+  }
+}
+
 /// Which layers a baseline trains.
 struct LayerOptions: ParsableArguments {
   @Option(help: "Layers to train, with --method lora or fft: all, even or odd, counted from 0. Default: all.")

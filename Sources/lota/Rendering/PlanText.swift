@@ -1,6 +1,7 @@
 import Adaptation
 import Decoder
 import Foundation
+import Reports
 
 /// A plan as a page of text.
 enum PlanText {

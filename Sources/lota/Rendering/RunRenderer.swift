@@ -20,6 +20,11 @@ final class RunRenderer: Sendable {
     case .extracted(let mask, let seconds):
       Output.note(
         "extraction: \(mask.keptCount) of \(mask.scopedCount) weights in the ticket, \(Format.seconds(seconds))")
+    case .validated(let records):
+      for record in records {
+        let loss = String(format: "%.4f a label, %.3f a row", record.tokenLoss, record.loss)
+        Output.note("step \(record.step): loss \(loss) on \(record.data)")
+      }
     }
     return .proceed
   }

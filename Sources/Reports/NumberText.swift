@@ -1,15 +1,15 @@
 import Foundation
 
 /// Numbers for people: the same text whatever the locale.
-public enum NumberText {
-  public static func fixed(_ value: Double, _ decimals: Int) -> String {
+package enum NumberText {
+  package static func fixed(_ value: Double, _ decimals: Int) -> String {
     guard value.isFinite else { return nonFinite(value) }
     let text = String(format: "%.\(decimals)f", value)
     return text.hasPrefix("-") && !text.contains(where: { "123456789".contains($0) }) ? String(text.dropFirst()) : text
   }
 
   /// At least `digits` significant digits, and no more decimals than that needs.
-  public static func significant(_ value: Double, _ digits: Int) -> String {
+  package static func significant(_ value: Double, _ digits: Int) -> String {
     guard value.isFinite else { return nonFinite(value) }
     guard value != 0 else { return "0" }
     var exponent = Int(log10(abs(value)).rounded(.down))
@@ -21,7 +21,7 @@ public enum NumberText {
   }
 
   /// `1.5 MB`, in powers of a thousand.
-  public static func bytes(_ count: Int) -> String {
+  package static func bytes(_ count: Int) -> String {
     let units = ["B", "kB", "MB", "GB", "TB"]
     var value = Double(count)
     var unit = 0
@@ -33,7 +33,7 @@ public enum NumberText {
   }
 
   /// `0.42 s`, `12 s`, `4 min 12 s`, `1 h 03 min`
-  public static func duration(_ seconds: Double) -> String {
+  package static func duration(_ seconds: Double) -> String {
     guard seconds.isFinite, seconds < 1e9 else { return nonFinite(seconds) }
     if seconds < 9.95 { return "\(significant(max(seconds, 0), 2)) s" }
     let whole = Int(seconds.rounded())
@@ -43,12 +43,12 @@ public enum NumberText {
   }
 
   /// `12.3 %`
-  public static func percent(_ fraction: Double, decimals: Int = 1) -> String {
+  package static func percent(_ fraction: Double, decimals: Int = 1) -> String {
     fraction.isFinite ? "\(fixed(100 * fraction, decimals)) %" : nonFinite(fraction)
   }
 
   /// `1,234,567`
-  public static func grouped(_ value: Int) -> String {
+  package static func grouped(_ value: Int) -> String {
     var text = ""
     for (index, digit) in String(value.magnitude).reversed().enumerated() {
       if index > 0, index % 3 == 0 { text.append(",") }

@@ -1,5 +1,5 @@
 /// Text made safe for an element's content or a quoted attribute.
-func escaped(_ text: String) -> String {
+package func escaped(_ text: String) -> String {
   var result = ""
   result.reserveCapacity(text.utf8.count)
   for scalar in text.unicodeScalars {
@@ -19,12 +19,18 @@ func escaped(_ text: String) -> String {
 }
 
 /// A table whose columns after the first are figures, unless told otherwise.
-struct HTMLTable {
-  var head: [String]
-  var rows: [[String]]
-  var figures = true
+package struct HTMLTable {
+  package var head: [String]
+  package var rows: [[String]]
+  package var figures: Bool
 
-  var html: String {
+  package init(head: [String], rows: [[String]], figures: Bool = true) {
+    self.head = head
+    self.rows = rows
+    self.figures = figures
+  }
+
+  package var html: String {
     let style = figures ? "figures" : "pairs"
     let header =
       head.isEmpty ? "" : "<thead><tr>" + head.map { "<th>\(escaped($0))</th>" }.joined() + "</tr></thead>"

@@ -1,14 +1,35 @@
-/// Lines over steps as inline SVG: the values faint, their running mean strong.
-struct LineChart {
-  struct Line {
-    var name: String
-    var x: [Int]
-    var y: [Double?]
+/// Lines as inline SVG. Over whole steps: the values faint, their running mean strong.
+package struct LineChart {
+  package struct Line {
+    package var name: String
+    package var x: [Double]
+    package var y: [Double?]
+
+    package init(name: String, x: [Double], y: [Double?]) {
+      self.name = name
+      self.x = x
+      self.y = y
+    }
   }
 
-  var title: String
-  var yLabel: String
-  var lines: [Line]
+  package enum XAxis {
+    /// Whole numbers, from one.
+    case steps
+    /// Any numbers; points are marked, and joined in the order given.
+    case values(label: String)
+  }
+
+  package var title: String
+  package var yLabel: String
+  package var xAxis: XAxis
+  package var lines: [Line]
+
+  package init(title: String, yLabel: String, xAxis: XAxis = .steps, lines: [Line]) {
+    self.title = title
+    self.yLabel = yLabel
+    self.xAxis = xAxis
+    self.lines = lines
+  }
 
   private let width = 760.0
   private let height = 300.0
@@ -19,19 +40,25 @@ struct LineChart {
   private let bottom = 46.0
   /// Points above which a running mean is drawn over the values.
   private let smoothsFrom = 20
+  /// Colours of the page; later lines use them again.
+  private let colourCount = 6
 
-  var svg: String {
+  package var svg: String {
     let points = lines.map { line in
-      zip(line.x, line.y).compactMap { x, y in y.flatMap { $0.isFinite ? (x: Double(x), y: $0) : nil } }
+      zip(line.x, line.y).compactMap { x, y in y.flatMap { $0.isFinite && x.isFinite ? (x: x, y: $0) : nil } }
     }
     let all = points.joined()
     guard let yLow = all.map(\.y).min(), let yHigh = all.map(\.y).max(), let xHigh = all.map(\.x).max(),
       let xLow = all.map(\.x).min()
     else { return "<p>No finite values to draw.</p>\n" }
+    let xRange: ClosedRange<Double> =
+      switch xAxis {
+      case .steps: min(xLow, 1)...max(xHigh, 2)
+      case .values: Self.padded(xLow, xHigh)
+      }
     let scale = Scale(
-      x: min(xLow, 1)...max(xHigh, 2), y: Self.padded(yLow, yHigh), left: left, right: width - right, top: top,
-      bottom: height - bottom)
-    let drawn = zip(lines.indices, points).map { draw($1, series: $0 + 1, scale) }.joined()
+      x: xRange, y: Self.padded(yLow, yHigh), left: left, right: width - right, top: top, bottom: height - bottom)
+    let drawn = zip(lines.indices, points).map { draw($1, series: $0 % colourCount + 1, scale) }.joined()
     return """
       <figure>
       <figcaption><strong>\(escaped(title))</strong>\(legend)</figcaption>
@@ -44,9 +71,13 @@ struct LineChart {
 
   private var legend: String {
     lines.enumerated().map { index, line in
-      "<span class=\"key\"><i class=\"swatch s\(index + 1)\"></i>\(escaped(line.name))</span>"
+      "<span class=\"key\"><i class=\"swatch s\(index % colourCount + 1)\"></i>\(escaped(line.name))</span>"
     }.joined()
   }
+
+  private var isOverSteps: Bool { if case .steps = xAxis { true } else { false } }
+
+  private var xLabel: String { if case .values(let label) = xAxis { label } else { "step" } }
 
   private func axes(_ scale: Scale) -> String {
     var text = ""
@@ -57,7 +88,7 @@ struct LineChart {
       text += "<text class=\"tick\" x=\"\(left - 8)\" y=\"\(y)\" dy=\".32em\" text-anchor=\"end\">"
       text += "\(yTicks.label(value))</text>\n"
     }
-    let xTicks = AxisTicks(low: scale.x.lowerBound, high: scale.x.upperBound, count: 8, wholeNumbers: true)
+    let xTicks = AxisTicks(low: scale.x.lowerBound, high: scale.x.upperBound, count: 8, wholeNumbers: isOverSteps)
     let bottomY = height - bottom
     for value in xTicks.values {
       let x = Self.coordinate(scale.position(x: value))
@@ -67,7 +98,7 @@ struct LineChart {
     }
     text += "<path class=\"axis\" d=\"M\(left) \(top)V\(bottomY)H\(width - right)\"/>"
     let middle = (left + width - right) / 2
-    text += "<text class=\"label\" x=\"\(middle)\" y=\"\(height - 8)\" text-anchor=\"middle\">step</text>"
+    text += "<text class=\"label\" x=\"\(middle)\" y=\"\(height - 8)\" text-anchor=\"middle\">\(escaped(xLabel))</text>"
     let centre = (top + bottomY) / 2
     text += "<text class=\"label\" transform=\"translate(14 \(centre)) rotate(-90)\" text-anchor=\"middle\">"
     return text + "\(escaped(yLabel))</text>\n"
@@ -86,6 +117,13 @@ struct LineChart {
       let (x, y) = (scale.position(x: points[0].x), scale.position(y: values[0]))
       return "<circle class=\"dot s\(series)\" cx=\"\(Self.coordinate(x))\" cy=\"\(Self.coordinate(y))\" r=\"3.5\"/>\n"
     }
+    if !isOverSteps {
+      let dots = points.map { point in
+        let (x, y) = (scale.position(x: point.x), scale.position(y: point.y))
+        return "<circle class=\"dot s\(series)\" cx=\"\(Self.coordinate(x))\" cy=\"\(Self.coordinate(y))\" r=\"2.5\"/>"
+      }
+      return "<path class=\"line s\(series)\" d=\"\(path(values))\"/>\(dots.joined())\n"
+    }
     guard points.count >= smoothsFrom else { return "<path class=\"line s\(series)\" d=\"\(path(values))\"/>\n" }
     return "<path class=\"line raw s\(series)\" d=\"\(path(values))\"/>\n"
       + "<path class=\"line s\(series)\" d=\"\(path(Self.runningMean(values)))\"/>\n"
@@ -93,7 +131,7 @@ struct LineChart {
 
   /// Mean of the values around each, over about a twelfth of them; narrower towards the ends, so that both ends are
   /// kept.
-  static func runningMean(_ values: [Double]) -> [Double] {
+  package static func runningMean(_ values: [Double]) -> [Double] {
     let reach = max(1, values.count / 24)
     return values.indices.map { index in
       let near = min(reach, index, values.count - 1 - index)

@@ -1,12 +1,12 @@
 import Foundation
 
 /// Round numbers along an axis.
-struct AxisTicks: Equatable {
-  let values: [Double]
+package struct AxisTicks: Equatable {
+  package let values: [Double]
   let decimals: Int
 
   /// About `count` multiples of 1, 2 or 5 times a power of ten within `low...high`.
-  init(low: Double, high: Double, count: Int, wholeNumbers: Bool = false) {
+  package init(low: Double, high: Double, count: Int, wholeNumbers: Bool = false) {
     let span = high - low
     guard span > 0, span.isFinite else {
       values = [low]
@@ -23,5 +23,5 @@ struct AxisTicks: Equatable {
     decimals = max(0, -Int((log10(step) + 1e-9).rounded(.down)))
   }
 
-  func label(_ value: Double) -> String { NumberText.fixed(value, decimals) }
+  package func label(_ value: Double) -> String { NumberText.fixed(value, decimals) }
 }
