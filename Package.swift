@@ -49,12 +49,14 @@ let package = Package(
       name: "Tokenizers",
       dependencies: ["Primitives", .product(name: "HeapModule", package: "swift-collections")],
       swiftSettings: strict),
+    .target(name: "Decoder", dependencies: ["Primitives", "Torch", "Checkpoints"], swiftSettings: strict),
     .target(
       name: "Evaluation",
-      dependencies: ["Primitives", .product(name: "Yams", package: "Yams")],
+      dependencies: [
+        "Primitives", "Torch", "Checkpoints", "Tokenizers", "Decoder", .product(name: "Yams", package: "Yams"),
+      ],
       resources: [.embedInCode("Resources/tasks")],
       swiftSettings: strict),
-    .target(name: "Decoder", dependencies: ["Primitives", "Torch", "Checkpoints"], swiftSettings: strict),
     .target(name: "Tickets", dependencies: ["Primitives", "Checkpoints", "Torch"], swiftSettings: strict),
     .target(
       name: "Adaptation",
@@ -95,7 +97,8 @@ let package = Package(
       ],
       resources: [.copy("Goldens")], swiftSettings: strict),
     .testTarget(
-      name: "EvaluationTests", dependencies: ["Evaluation", "Primitives", "TestSupport"],
+      name: "EvaluationTests",
+      dependencies: ["Evaluation", "Primitives", "Decoder", "Tokenizers", "Checkpoints", "Torch", "TestSupport"],
       resources: [.copy("Goldens")], swiftSettings: strict),
     .testTarget(
       name: "CommandLineTests", dependencies: ["lota", "Checkpoints", "Tickets", "Torch", "TestSupport"],

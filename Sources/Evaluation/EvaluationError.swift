@@ -37,6 +37,12 @@ public enum EvaluationError: Error, Equatable, Sendable {
   case nothingToLearn(task: String)
   case noAnswerInTarget(RowPlace, metric: String)
   case noPrompt(RowPlace, metric: String)
+  case noChoices(task: String)
+  /// The model has no position left for an answer.
+  case promptTooLong(RowPlace, tokens: Int, limit: Int)
+  case emptyPrompt(RowPlace)
+  case samplesExist(path: String)
+  case otherRun(path: String, differences: [String])
   case differentLengths(first: String, firstCount: Int, second: String, secondCount: Int)
   case differentItems(RowPlace, RowPlace, field: String)
   case noCommonMetric(first: [String], second: [String], wanted: String?)
@@ -83,6 +89,15 @@ extension EvaluationError: CustomStringConvertible, LocalizedError {
       \(wanted.map { "metric '\($0)' is not in both files" } ?? "no metric is in both files"): the first has \
       \(first.joined(separator: ", ")), the second \(second.joined(separator: ", "))
       """
+    case .noChoices(let task):
+      "task \(task) has no choices whose likelihood could be compared; add the key 'choices' to its recipe, or generate answers"
+    case .promptTooLong(let place, let tokens, let limit):
+      "\(place): the prompt has \(tokens) tokens and leaves no room for an answer within the \(limit) that the model was made for"
+    case .emptyPrompt(let place): "\(place): the prompt is empty; a model needs at least one token to begin with"
+    case .samplesExist(let path):
+      "\(path) exists: go on where it ends with --resume, or name another file"
+    case .otherRun(let path, let differences):
+      "\(path) was made by another run (\(differences.joined(separator: "; "))); name another file, or remove it to begin anew"
     default: "the evaluation cannot go on"
     }
   }

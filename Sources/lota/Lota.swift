@@ -22,7 +22,7 @@ struct Lota: ParsableCommand {
     ThreadPolicy.apply()
     Engine.keepFreedMemory()
     do {
-      var command = try parseAsRoot()
+      var command = try parseAsRoot(EvalCommand.completed(Array(CommandLine.arguments.dropFirst())))
       try command.run()
     } catch {
       exit(withError: exitCode(for: error) == .failure ? Refusal(message(for: error)) : error)

@@ -67,7 +67,12 @@ struct UsageTests {
       (["mask", "overlap", "a"], "second"),
       (["mask", "extract", "--base", "b", "--out", "o"], "--tuned"),
       (["data", "make", "--task", "gsm8k", "--out", "o"], "--from"),
-      (["eval", "--task", "gsm8k"], "--predictions"),
+      (["eval", "--task", "gsm8k=d"], "--model"),
+      (["eval", "--model", "m"], "--task"),
+      (["eval", "--model", "m", "--task", "gsm8k"], "name=file"),
+      (["eval", "--model", "m", "--task", "gsm8k=d", "--limit", "0"], "--limit is 0"),
+      (["eval", "--model", "m", "--task", "gsm8k=d", "--resume"], "--resume needs --samples"),
+      (["eval", "--model", "m", "--task", "gsm8k=d", "--method", "guessed"], "'guessed' is invalid"),
       (["eval", "--predictions", "p", "--task", "gsm8k", "--resamples", "0"], "--resamples is 0"),
       (["eval", "--predictions", "p", "--task", "gsm8k", "--full-batches", "0"], "--full-batches is 0"),
       (["eval", "compare", "a"], "second"),
@@ -92,7 +97,7 @@ struct UsageTests {
     "mask inspect", "mask overlap", "mask complement", "mask union", "adapter", "adapter inspect", "adapter apply",
     "adapter remove", "adapter extract", "adapter encode", "adapter diff", "adapter verify", "data", "data make",
     "eval",
-    "eval predictions", "eval compare", "bench", "bench step", "bench adapter", "doctor",
+    "eval model", "eval predictions", "eval compare", "bench", "bench step", "bench adapter", "doctor",
   ]
 
   /// The text of `--help` is a contract. After an intended change write the snapshots anew with

@@ -44,6 +44,33 @@ import Torch
     #expect(try Self.prompts.map { try generator.generate([$0], options: options)[0] } == together)
   }
 
+  /// Waiting prompts take the places of finished ones; lengths, stops and places in the batch change nothing.
+  @Test(arguments: [0.0, 1.1]) func batchSizeChangesNothing(_ temperature: Double) throws {
+    let generator = Generator(try model())
+    let prompts = (0..<37).map { number in (0..<(1 + number % 5)).map { (number * 7 + $0 * 3) % 11 } }
+    let options = try SamplingOptions(temperature: temperature, seed: 4, maximumTokens: 40, stopTokens: [6])
+    var finished: [Int: [Int]] = [:]
+    let alone = try generator.generate(prompts, options: options, batchSize: 1, onFinish: { finished[$0] = $1 })
+    #expect(prompts.indices.allSatisfy { finished[$0] == alone[$0] })
+    #expect(Set(alone.map(\.count)).count > 3, "the test wants rows that end at different times")
+    for size in [2, 5, 16, 64] {
+      #expect(try generator.generate(prompts, options: options, batchSize: size) == alone, "batch \(size)")
+    }
+  }
+
+  @Test func whatTheObserverThrowsEndsTheRun() throws {
+    struct Full: Error {}
+    #expect(throws: Full.self) {
+      try Generator(try model()).generate(
+        [[1], [2]], options: try SamplingOptions(maximumTokens: 2)
+      ) { _, _ in
+        true
+      } onFinish: { _, _ in
+        throw Full()
+      }
+    }
+  }
+
   @Test func narrowSamplingIsGreedy() throws {
     let generator = Generator(try model())
     let greedy = try generator.generate(Self.prompts, options: try SamplingOptions(maximumTokens: 30))

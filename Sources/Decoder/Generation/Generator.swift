@@ -2,6 +2,10 @@ internal import Checkpoints
 internal import Torch
 
 /// Continues prompts with a key/value cache, many at a time.
+///
+/// A continuation depends on its prompt, the options and its number alone, not on what else runs beside it: every prompt is
+/// read by itself, and a decoding step computes each row as if it were the only one (float32 on the CPU; elsewhere as far as
+/// the device's matrix products do).
 public struct Generator {
   private let model: LanguageModel
 
@@ -9,40 +13,82 @@ public struct Generator {
 
   /// Continuations of all prompts, without prompt and stop token, in the prompts' order.
   ///
-  /// All prompts run together; a finished one leaves the batch, so it costs nothing more.
+  /// At most `batchSize` run at a time; a finished one leaves the batch at once, and the next prompt in order takes its place.
   /// - Parameters:
   ///   - prompts: Token ids, at least one each.
   ///   - onToken: Called with the prompt's index and each new token as it is drawn; false ends that continuation.
-  /// - Throws: ``DecoderError`` for an empty prompt or ids outside the vocabulary.
+  ///   - onFinish: Called with the prompt's index and its continuation when it has ended. The model may be used in it.
+  /// - Throws: ``DecoderError`` for an empty prompt or ids outside the vocabulary; what `onFinish` throws.
   public func generate(
-    _ prompts: [[Int]], options: SamplingOptions, onToken: (_ prompt: Int, _ token: Int) -> Bool = { _, _ in true }
+    _ prompts: [[Int]], options: SamplingOptions, batchSize: Int = .max,
+    onToken: (_ prompt: Int, _ token: Int) -> Bool = { _, _ in true },
+    onFinish: (_ prompt: Int, _ continuation: [Int]) throws -> Void = { _, _ in }
   ) throws -> [[Int]] {
+    precondition(batchSize > 0, "a batch of \(batchSize)")
     guard !prompts.isEmpty else { return [] }
-    let vocabulary = model.configuration.vocabularySize
-    let packed = try PackedSequences(prompts, vocabularySize: vocabulary, device: model.device)
-    let cache = try KeyValueCache(
-      model: model, slots: prompts.count, capacity: packed.longest + min(options.maximumTokens, 256))
+    try validate(prompts)
+    let slots = min(batchSize, prompts.count)
+    let longest = prompts.reduce(0) { max($0, $1.count) }
+    let cache = try KeyValueCache(model: model, slots: slots, capacity: longest + min(options.maximumTokens, 256))
     var samplers = prompts.indices.map { Sampler(options, sequence: $0) }
     var continuations: [[Int]] = Array(repeating: [], count: prompts.count)
-    var active = Array(prompts.indices)
-    var logits = try model.prefill(packed, slots: active, cache: cache)
-    while true {
-      let drawn = try draw(from: logits, active: active, samplers: &samplers)
-      var going: [(prompt: Int, token: Int)] = []
-      for (prompt, token) in zip(active, drawn) where !options.stopTokens.contains(token) {
-        continuations[prompt].append(token)
-        let wanted = onToken(prompt, token)
-        if wanted, continuations[prompt].count < options.maximumTokens { going.append((prompt, token)) }
+    var waiting = prompts.indices[...]
+    var free = Array((0..<slots).reversed())
+    var active: [Row] = []
+
+    /// Takes in what was drawn, and keeps the rows that go on.
+    func advance(_ rows: [Row], drawn: [Int]) throws -> [Row] {
+      var going: [Row] = []
+      for (row, token) in zip(rows, drawn) {
+        var goesOn = false
+        if !options.stopTokens.contains(token) {
+          continuations[row.prompt].append(token)
+          let wanted = onToken(row.prompt, token)
+          goesOn = wanted && continuations[row.prompt].count < options.maximumTokens
+        }
+        if goesOn { going.append(Row(prompt: row.prompt, slot: row.slot, token: token)) } else { free.append(row.slot) }
       }
-      guard !going.isEmpty else { return continuations }
-      active = going.map(\.prompt)
-      logits = try model.decode(going.map(\.token), slots: active, cache: cache)
+      for row in rows where !going.contains(where: { $0.prompt == row.prompt }) {
+        try onFinish(row.prompt, continuations[row.prompt])
+      }
+      return going
+    }
+
+    while true {
+      while let slot = free.last, let prompt = waiting.popFirst() {
+        free.removeLast()
+        let packed = try PackedSequences(
+          [prompts[prompt]], vocabularySize: model.configuration.vocabularySize, device: model.device)
+        let row = Row(prompt: prompt, slot: slot, token: 0)
+        let logits = try model.prefill(packed, slots: [slot], cache: cache)
+        active += try advance([row], drawn: try draw(from: logits, [row], &samplers))
+      }
+      guard !active.isEmpty else { return continuations }
+      let logits = try model.decode(active.map(\.token), slots: active.map(\.slot), cache: cache)
+      active = try advance(active, drawn: try draw(from: logits, active, &samplers))
     }
   }
 
-  private func draw(from logits: Tensor, active: [Int], samplers: inout [Sampler]) throws -> [Int] {
-    try logits.withRows { rows in
-      try zip(active, rows).map { prompt, row in try samplers[prompt].next(row) }
+  /// One continuation in the making, and its last token.
+  private struct Row {
+    let prompt: Int
+    let slot: Int
+    let token: Int
+  }
+
+  private func validate(_ prompts: [[Int]]) throws {
+    let size = model.configuration.vocabularySize
+    for (index, prompt) in prompts.enumerated() {
+      guard !prompt.isEmpty else { throw DecoderError.emptySequence(index: index) }
+      if let token = prompt.first(where: { $0 < 0 || $0 >= size }) {
+        throw DecoderError.tokenOutsideVocabulary(token: token, vocabularySize: size)
+      }
+    }
+  }
+
+  private func draw(from logits: Tensor, _ rows: [Row], _ samplers: inout [Sampler]) throws -> [Int] {
+    try logits.withRows { values in
+      try zip(rows, values).map { row, logits in try samplers[row.prompt].next(logits) }
     }
   }
 }

@@ -50,5 +50,14 @@ package final class KeyValueCache {
     try put(newValues, in: values[layer])
   }
 
+  /// Gives a slot the first `length` keys and values of another.
+  func copy(_ length: Int, from source: Int, to target: Int) throws {
+    for held in keys + values {
+      try held.rows(target..<(target + 1)).narrow(1, 0..<length)
+        .copy(from: try held.rows(source..<(source + 1)).narrow(1, 0..<length))
+    }
+    setLength(length, slot: target)
+  }
+
   func setLength(_ length: Int, slot: Int) { lengths[slot] = Int32(clamping: length) }
 }

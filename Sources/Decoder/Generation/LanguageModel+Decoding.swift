@@ -4,23 +4,30 @@ package import Torch
 extension LanguageModel {
   /// Runs prompts through the model and fills `slots` of the cache. Logits after each prompt's last token, `[B, V]`.
   package func prefill(_ sequences: PackedSequences, slots: [Int], cache: KeyValueCache) throws -> Tensor {
+    let hidden = try prefillStates(sequences, slots: slots, cache: cache)
+    let lastRows = sequences.offsets.dropFirst().map { Int64($0) - 1 }
+    return try head.logits(hidden, rows: try Tensor.from(lastRows, on: device), workspace: workspace)
+  }
+
+  /// The same up to the hidden states of every token, `[N, D]`; nil: nothing is kept for later tokens.
+  func prefillStates(_ sequences: PackedSequences, slots: [Int], cache: KeyValueCache?) throws -> Tensor {
     try rotary.prepare(length: sequences.longest)
-    try cache.reserve(sequences.longest)
+    try cache?.reserve(sequences.longest)
     let shape = [sequences.tokenCount, configuration.hiddenSize]
     var hidden = try workspace.buffer(.residual, layer: 0, shape)
     try hidden.setRows(of: embeddingVD.value, at: sequences.tokens)
     for (layer, block) in blocks.enumerated() {
       let output = try workspace.buffer(.residual, layer: (layer + 1) % 2, shape)
       let saved = try block.forward(hidden, sequences: sequences, layer: 0, into: output, workspace: workspace)
-      try store(saved.attention.qkvNQ, sequences: sequences, slots: slots, layer: layer, cache: cache)
+      if let cache {
+        try store(saved.attention.qkvNQ, sequences: sequences, slots: slots, layer: layer, cache: cache)
+      }
       hidden = output
     }
-    var lastRows: [Int64] = []
     for (index, slot) in slots.enumerated() {
-      cache.setLength(Int(sequences.offsets[index + 1] - sequences.offsets[index]), slot: slot)
-      lastRows.append(Int64(sequences.offsets[index + 1]) - 1)
+      cache?.setLength(Int(sequences.offsets[index + 1] - sequences.offsets[index]), slot: slot)
     }
-    return try head.logits(hidden, rows: try Tensor.from(lastRows, on: device), workspace: workspace)
+    return hidden
   }
 
   /// Appends one token to each of `slots` and returns the logits after it, `[B, V]`; a buffer the next call overwrites.
@@ -47,7 +54,7 @@ extension LanguageModel {
   }
 
   /// Hidden states `[B, D]` of tokens at their places in cache slots, where each sees what stands before it in its slot.
-  private func append(_ tokens: [Int], slots: [Int], places: [Int32], cache: KeyValueCache) throws -> Tensor {
+  func append(_ tokens: [Int], slots: [Int], places: [Int32], cache: KeyValueCache) throws -> Tensor {
     let lengths = places.map { $0 + 1 }
     let longest = Int(lengths.max() ?? 0)
     try rotary.prepare(length: longest)

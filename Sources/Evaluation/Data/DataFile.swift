@@ -5,8 +5,13 @@ internal import Primitives
 /// named `.csv`). A byte order mark, CRLF line ends and blank lines are skipped. The file is held in memory.
 enum DataFile {
   /// - Throws: ``EvaluationError``; a file without rows is one.
-  static func rows(path: String) throws -> [DataRow] {
+  ///
+  /// - Parameter ignoringIncompleteEnd: leaves out what follows the last line's end.
+  static func rows(path: String, ignoringIncompleteEnd: Bool = false) throws -> [DataRow] {
     var bytes = try contents(of: path)[...]
+    if ignoringIncompleteEnd {
+      bytes = bytes.prefix(through: bytes.lastIndex(of: UInt8(ascii: "\n")) ?? bytes.endIndex - 1)
+    }
     if bytes.starts(with: [0xEF, 0xBB, 0xBF]) { bytes = bytes.dropFirst(3) }
     let rows: [DataRow]
     if path.lowercased().hasSuffix(".csv") {

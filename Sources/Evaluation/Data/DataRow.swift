@@ -28,6 +28,24 @@ package struct DataRow: Sendable {
     return text
   }
 
+  func optionalNumber(_ field: String) throws -> Double? {
+    guard let value = value[field], !value.isNull else { return nil }
+    guard let number = value.doubleValue, number.isFinite else { throw wrongType(field, expected: "a number") }
+    return number
+  }
+
+  func optionalCount(_ field: String, _ expected: String) throws -> Int? {
+    guard let value = value[field], !value.isNull else { return nil }
+    guard let number = value.integerValue, number >= 0 else { throw wrongType(field, expected: expected) }
+    return number
+  }
+
+  func optionalArray(_ field: String) throws -> [JSONValue]? {
+    guard let value = value[field], !value.isNull else { return nil }
+    guard let elements = value.arrayValue else { throw wrongType(field, expected: "a list") }
+    return elements
+  }
+
   func wrongType(_ field: String, expected: String) -> EvaluationError {
     .wrongType(place, field: field, expected: expected, found: value[field]?.kind ?? "nothing")
   }

@@ -2,8 +2,8 @@ internal import Foundation
 internal import Primitives
 
 /// A metric's value over many answers.
-public struct Figure: Equatable, Sendable, Encodable {
-  public enum Interval: String, Sendable, Encodable { case wilson, bootstrap }
+public struct Figure: Equatable, Sendable, Codable {
+  public enum Interval: String, Sendable, Codable { case wilson, bootstrap }
 
   public let metric: String
   public let value: Double
@@ -34,10 +34,17 @@ public struct EvaluationResult: Sendable {
   /// By metric, then by answer.
   public let scores: [[ItemScore]]
   public let figures: [Figure]
+  /// What it took; nil for answers that existed.
+  public internal(set) var work: EvaluationWork?
 
   /// - Throws: ``EvaluationError`` with the row of the first answer that cannot be scored.
   public init(task: TaskRecipe, answers: [Answer], options: Options = Options()) throws {
     guard !task.metrics.isEmpty else { throw EvaluationError.noMetric(task: task.name) }
+    try self.init(scoring: answers, by: task, options)
+  }
+
+  /// The same for answers that a model has just given: without a metric they are a result too, for a judge to read.
+  init(scoring answers: [Answer], by task: TaskRecipe, _ options: Options) throws {
     self.task = task
     self.answers = answers
     let scores = try task.metrics.map { metric in try answers.map(metric.score) }
@@ -72,28 +79,23 @@ public struct EvaluationResult: Sendable {
 
   /// One object an answer: `row`, what was given, `scores` by metric (true or false for proportions), and `details`.
   public var samples: [UInt8] {
-    var bytes: [UInt8] = []
-    for (index, answer) in answers.enumerated() {
-      var members: [JSONValue.Member] = [("row", .integer(answer.place.row))]
-      if let prompt = answer.prompt { members.append(("prompt", .string(prompt))) }
-      if let target = answer.target { members.append(("target", .string(target))) }
-      if let prediction = answer.prediction { members.append(("prediction", .string(prediction))) }
-      let itemScores = zip(task.metrics, scores).map { (name: $0.name, score: $1[index]) }
-      members.append(
-        (
-          "scores",
-          .object(
-            itemScores.map { name, score in
-              switch score.value {
-              case .flag(let flag): (name, .bool(flag))
-              case .number(let number): (name, .number(number))
-              }
-            })
-        ))
-      let details = itemScores.filter { !$0.score.details.isEmpty }
-      if !details.isEmpty { members.append(("details", .object(details.map { ($0.name, .object($0.score.details)) }))) }
-      bytes += JSONLine.encoded(members)
+    answers.indices.flatMap { index in
+      Self.sample(answers[index], zip(task.metrics, scores).map { ($0.name, $1[index]) })
     }
-    return bytes
+  }
+
+  /// One answer's object, on a line.
+  static func sample(_ answer: Answer, _ scores: [(name: String, score: ItemScore)]) -> [UInt8] {
+    func value(_ score: ItemScore) -> JSONValue {
+      switch score.value {
+      case .flag(let flag): .bool(flag)
+      case .number(let number): .number(number)
+      }
+    }
+    var members = answer.members
+    members.append(("scores", .object(scores.map { ($0.name, value($0.score)) })))
+    let details = scores.filter { !$0.score.details.isEmpty }
+    if !details.isEmpty { members.append(("details", .object(details.map { ($0.name, .object($0.score.details)) }))) }
+    return JSONLine.encoded(members)
   }
 }

@@ -13,6 +13,8 @@ public struct Metric: Equatable, Sendable {
     case refusal(RefusalWords, withPrompt: Bool)
     /// exp of the loss a token, over all tokens of all rows.
     case perplexity
+    /// The continuation that the model finds likeliest, by this rule, is the right one.
+    case likelihood(ChoiceRule)
   }
 
   public let name: String
@@ -49,7 +51,20 @@ public struct Metric: Equatable, Sendable {
         throw EvaluationError.missingField(answer.place, field: answer.logprob == nil ? "logprob" : "count")
       }
       return ItemScore(.number(count > 0 ? -logprob / Double(count) : 0), weight: Double(count))
+    case .likelihood(let rule): return try likelihood(answer, rule)
     }
+  }
+
+  private func likelihood(_ answer: Answer, _ rule: ChoiceRule) throws -> ItemScore {
+    guard let choices = answer.choices else { throw EvaluationError.missingField(answer.place, field: "choices") }
+    guard choices.contains(where: \.isTarget) else {
+      throw EvaluationError.noAnswerInTarget(answer.place, metric: name)
+    }
+    let preferred = rule.preferred(
+      logprobs: choices.map(\.logprob), tokenCounts: choices.map(\.tokenCount), byteCounts: choices.map(\.byteCount)
+    ).map { choices[$0] }
+    return ItemScore(
+      .flag(preferred?.isTarget ?? false), details: [("prediction", preferred.map { .string($0.label) } ?? .null)])
   }
 
   private func match(_ answer: Answer, _ extraction: AnswerExtraction) throws -> ItemScore {
@@ -75,29 +90,5 @@ public struct Metric: Equatable, Sendable {
   private func text(_ value: String?, _ field: String, _ answer: Answer) throws -> String {
     guard let value else { throw EvaluationError.missingField(answer.place, field: field) }
     return value
-  }
-}
-
-/// What is scored: an answer and what it is compared with. Read from a file of predictions, or made by a model.
-public struct Answer: Equatable, Sendable {
-  public var place: RowPlace
-  public var prompt: String?
-  public var target: String?
-  public var prediction: String?
-  /// Sum over the completion's tokens, natural logarithm.
-  public var logprob: Double?
-  /// Number of the completion's tokens.
-  public var tokenCount: Int?
-
-  public init(
-    place: RowPlace, prompt: String? = nil, target: String? = nil, prediction: String? = nil, logprob: Double? = nil,
-    tokenCount: Int? = nil
-  ) {
-    self.place = place
-    self.prompt = prompt
-    self.target = target
-    self.prediction = prediction
-    self.logprob = logprob
-    self.tokenCount = tokenCount
   }
 }

@@ -3,6 +3,7 @@ extension TaskRecipe {
   ///
   /// - Throws: ``EvaluationError/unknownKey(path:line:key:known:)``, ``EvaluationError/invalidRecipe(path:line:reason:)``
   public init(yaml: String, path: String) throws {
+    text = yaml
     let root = try RecipeNode(yaml: yaml, path: path)
     let members = try root.members(known: [
       "name", "summary", "prompt", "completion", "target", "empty", "choices", "max_tokens", "stop", "metrics",

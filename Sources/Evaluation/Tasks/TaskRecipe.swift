@@ -25,7 +25,15 @@ public struct TaskRecipe: Equatable, Sendable {
   /// Texts that end a generated answer.
   public let stops: [String]
   /// The first is the one that counts.
-  public let metrics: [Metric]
+  public internal(set) var metrics: [Metric]
+  /// The recipe as it was read.
+  public let text: String
+
+  func with(metrics: [Metric]) -> TaskRecipe {
+    var changed = self
+    changed.metrics = metrics
+    return changed
+  }
 
   public static let defaultMaximumTokens = 256
 

@@ -5,9 +5,16 @@ import Foundation
 
 struct EvalCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "eval", abstract: "Score answers by a task's rules, and compare two runs.",
-    discussion: "Without a subcommand: predictions.",
-    subcommands: [Predictions.self, Compare.self], defaultSubcommand: Predictions.self)
+    commandName: "eval", abstract: "Let a model answer tasks, score answers by a task's rules, and compare two runs.",
+    discussion: "Without a subcommand: model with --model, predictions with --predictions.",
+    subcommands: [Model.self, Predictions.self, Compare.self], defaultSubcommand: Model.self)
+
+  /// Arguments with the subcommand that `--predictions` stands for.
+  static func completed(_ arguments: [String]) -> [String] {
+    guard arguments.first == "eval", arguments.dropFirst().first?.hasPrefix("-") == true else { return arguments }
+    let scores = arguments.contains { $0 == "--predictions" || $0.hasPrefix("--predictions=") }
+    return scores ? ["eval", "predictions"] + arguments.dropFirst() : arguments
+  }
 
   struct Predictions: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -48,7 +55,7 @@ struct EvalCommand: ParsableCommand {
         task: task, answers: try PredictionFile.answers(path: predictions), options: resampling.options(fullBatches))
       if let samples { try FileSystem.writeAtomically(Data(result.samples), to: samples) }
       if json {
-        try Output.json(EvaluationFigures(task: task.name, rows: result.answers.count, metrics: result.figures))
+        try Output.json(EvaluationFigures(result))
       } else {
         Output.result(EvaluationText.render(result))
       }

@@ -6,6 +6,15 @@ struct EvaluationFigures: Encodable {
   let task: String
   let rows: Int
   let metrics: [Figure]
+  /// Of answers that a model gave.
+  let work: EvaluationWork?
+
+  init(_ result: EvaluationResult) {
+    task = result.task.name
+    rows = result.answers.count
+    metrics = result.figures
+    work = result.work
+  }
 }
 
 /// An evaluation as lines of text.
@@ -17,7 +26,24 @@ enum EvaluationText {
       let count = figure.successes.map { "\($0)/\(figure.n)" } ?? "\(figure.n) rows"
       return label(figure.metric, width) + value(figure) + "  " + count + "  (\(figure.interval.rawValue))"
     }
+    if let work = result.work { lines.append(label("time", width) + time(work)) }
     return lines.joined(separator: "\n")
+  }
+
+  /// `gsm8k  12/300 rows  412 tokens/s  3 min 4 s left`
+  static func progress(_ work: EvaluationWork, task: TaskRecipe) -> String {
+    var parts = [task.name, "\(work.done)/\(work.total) rows"]
+    if work.generatedTokens > 0, work.seconds > 0 {
+      parts.append(String(format: "%.0f tokens/s", Double(work.generatedTokens) / work.seconds))
+    }
+    if let left = work.secondsLeft, work.done < work.total { parts.append("\(Format.seconds(left)) left") }
+    return parts.joined(separator: "  ")
+  }
+
+  private static func time(_ work: EvaluationWork) -> String {
+    let resumed = work.resumed > 0 ? "  (\(work.resumed) rows were there)" : ""
+    return Format.seconds(work.seconds) + "  \(work.promptTokens) prompt tokens, \(work.generatedTokens) written"
+      + resumed
   }
 
   static func render(_ comparison: RunComparison) -> String {
