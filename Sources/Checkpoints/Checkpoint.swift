@@ -120,6 +120,11 @@ public final class Checkpoint: @unchecked Sendable {
     try owner(of: name).adviseDone(with: name, range: range)
   }
 
+  /// See ``SafetensorsFile/privateMapping(of:)``.
+  package func privateMapping(of name: String) throws -> PrivateMapping? {
+    try owner(of: name).privateMapping(of: name)
+  }
+
   private func owner(of name: String) throws -> SafetensorsFile {
     guard let file = owners[name] else { throw CheckpointError.tensorNotFound(name: name, path: path) }
     return file

@@ -69,6 +69,14 @@ package final class MappedFile: @unchecked Sendable {
     }
   }
 
+  /// Part of the file as memory that may be written to without changing the file.
+  ///
+  /// - Precondition: `range` is not empty and inside the file.
+  package func privateMapping(of range: Range<Int>) throws -> PrivateMapping {
+    precondition(!range.isEmpty && range.upperBound <= byteCount, "\(range) of \(byteCount) bytes")
+    return try PrivateMapping(descriptor: descriptor, range: range, path: path)
+  }
+
   /// Tells the system that `range` will be read once, front to back.
   package func adviseSequential(_ range: Range<Int>) {
     advise(range, MADV_SEQUENTIAL, wholePagesOnly: false)

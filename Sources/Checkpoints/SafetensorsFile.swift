@@ -100,6 +100,14 @@ public final class SafetensorsFile: @unchecked Sendable {
     file.releasePages(try range.map { try Self.part($0, of: whole, name: name) } ?? whole)
   }
 
+  /// The tensor's bytes as memory that may be written to without changing the file; nil where they are not aligned to their
+  /// elements, or there are none.
+  package func privateMapping(of name: String) throws -> PrivateMapping? {
+    let (description, range) = try place(of: name)
+    guard !range.isEmpty, range.lowerBound % description.dtype.byteCount == 0 else { return nil }
+    return try file.privateMapping(of: range)
+  }
+
   /// Announces one pass over the whole file, front to back.
   public func adviseSequential() { file.adviseSequential(0..<file.byteCount) }
 

@@ -16,6 +16,8 @@ public final class LanguageModel {
   package let rotary: RotaryEmbedding
   package let workspace: Workspace
   private let parametersByName: [String: Parameter]
+  /// Parameters whose weights lie in the checkpoint's file.
+  package let mapped: Set<String>
   /// Low-rank additions to the projections, once there are any.
   package internal(set) var lowRank: LowRankAdditions?
 
@@ -34,10 +36,13 @@ public final class LanguageModel {
 
   /// The same from files already open and validated against each other.
   package convenience init(
-    _ configuration: ModelConfiguration, weights checkpoint: Checkpoint, dtype: DType?, device: Device
+    _ configuration: ModelConfiguration, weights checkpoint: Checkpoint, dtype: DType?, device: Device,
+    storage: WeightStorage = .copied
   ) throws {
-    try self.init(configuration, dtype: dtype ?? Self.defaultType(of: configuration, on: device), device: device)
-    try load(checkpoint)
+    let dtype = dtype ?? Self.defaultType(of: configuration, on: device)
+    let mapped = storage == .mapped ? checkpoint : nil
+    try self.init(configuration, dtype: dtype, device: device, mapping: mapped)
+    try load(checkpoint, exceptMapped: true)
   }
 
   /// The type to compute in when none is asked for.
@@ -46,24 +51,31 @@ public final class LanguageModel {
   }
 
   /// A model with uninitialised weights; ``load(_:)`` or the parameters' tensors fill it.
-  public init(_ configuration: ModelConfiguration, dtype: DType = .float32, device: Device = .cpu) throws {
+  public convenience init(_ configuration: ModelConfiguration, dtype: DType = .float32, device: Device = .cpu) throws {
+    try self.init(configuration, dtype: dtype, device: device, mapping: nil)
+  }
+
+  private init(
+    _ configuration: ModelConfiguration, dtype: DType, device: Device, mapping checkpoint: Checkpoint?
+  ) throws {
     guard dtype.isFloatingPoint else { throw DecoderError.unsupportedDType(dtype.configurationName) }
-    var builder = WeightBuilder(configuration, dtype: dtype, device: device)
+    var builder = WeightBuilder(configuration, dtype: dtype, device: device, checkpoint: checkpoint)
     self.configuration = configuration
     self.dtype = dtype
     self.device = device
     rotary = try RotaryEmbedding(configuration, dtype: dtype, device: device)
     workspace = Workspace(dtype: dtype, device: device)
-    let embedding = try builder.matrix(
+    let embedding = try builder.vocabulary(
       "model.embed_tokens.weight", [configuration.vocabularySize, configuration.hiddenSize])
     embeddingVD = embedding
     var blocks: [TransformerBlock] = []
     for layer in 0..<configuration.layerCount { blocks.append(try builder.block(layer, rotary: rotary)) }
     self.blocks = blocks
     let norm = try builder.norm("model.norm.weight")
-    let output = configuration.tiesEmbeddings ? embedding : try builder.matrix("lm_head.weight", embedding.shape)
+    let output = configuration.tiesEmbeddings ? embedding : try builder.vocabulary("lm_head.weight", embedding.shape)
     head = LanguageModelHead(norm: norm, weightVD: output)
     parameters = builder.parameters
+    mapped = builder.mapped
     parametersByName = Dictionary(builder.parameters.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
   }
 
@@ -73,8 +85,10 @@ public final class LanguageModel {
   public var shapes: [String: [Int]] { parametersByName.mapValues(\.shape) }
 
   /// Copies every weight from `checkpoint`, converting to the model's type. Also returns a trained model to its base.
-  public func load(_ checkpoint: Checkpoint) throws {
-    for parameter in parameters {
+  public func load(_ checkpoint: Checkpoint) throws { try load(checkpoint, exceptMapped: false) }
+
+  private func load(_ checkpoint: Checkpoint, exceptMapped: Bool) throws {
+    for parameter in parameters where !(exceptMapped && mapped.contains(parameter.name)) {
       let description = try checkpoint.description(of: parameter.name)
       guard description.shape == parameter.shape else {
         throw CheckpointError.mismatchedTensors(
@@ -127,73 +141,5 @@ public final class LanguageModel {
       hidden = output
     }
     return (hidden, records)
-  }
-}
-
-/// Allocates weights, stacks those that share an input, and lists them in model order.
-private struct WeightBuilder {
-  let configuration: ModelConfiguration
-  let dtype: DType
-  let device: Device
-  var parameters: [Parameter] = []
-
-  init(_ configuration: ModelConfiguration, dtype: DType, device: Device) {
-    self.configuration = configuration
-    self.dtype = dtype
-    self.device = device
-  }
-
-  mutating func matrix(_ name: String, _ shape: [Int]) throws -> Parameter {
-    let parameter = Parameter(name: name, value: try Tensor.empty(shape, dtype, on: device))
-    parameters.append(parameter)
-    return parameter
-  }
-
-  mutating func norm(_ name: String) throws -> RMSNorm {
-    RMSNorm(weight: try matrix(name, [configuration.hiddenSize]), epsilon: configuration.rmsNormEpsilon)
-  }
-
-  /// One buffer for all parts; each part's parameter is a view of its rows.
-  mutating func linear(_ parts: [(name: String, outputs: Int)], inputs: Int, bias hasBias: Bool) throws -> Linear {
-    let total = parts.reduce(0) { $0 + $1.outputs }
-    let weight = try Tensor.empty([total, inputs], dtype, on: device)
-    let bias = hasBias ? try Tensor.empty([total], dtype, on: device) : nil
-    var start = 0
-    var built: [Linear.Part] = []
-    for part in parts {
-      let rows = start..<(start + part.outputs)
-      let weightPart = Parameter(name: part.name + ".weight", value: try weight.rows(rows))
-      let biasPart = try bias.map { Parameter(name: part.name + ".bias", value: try $0.rows(rows)) }
-      parameters.append(weightPart)
-      if let biasPart { parameters.append(biasPart) }
-      built.append(Linear.Part(weight: weightPart, bias: biasPart, rows: rows))
-      start = rows.upperBound
-    }
-    return Linear(weight: weight, bias: bias, parts: built)
-  }
-
-  mutating func block(_ layer: Int, rotary: RotaryEmbedding) throws -> TransformerBlock {
-    let c = configuration
-    let prefix = "model.layers.\(layer)."
-    let queryWidth = c.headCount * c.headSize
-    let keyWidth = c.keyValueHeadCount * c.headSize
-    let attentionNorm = try norm(prefix + "input_layernorm.weight")
-    let queryKeyValue = try linear(
-      [
-        (prefix + "self_attn.q_proj", queryWidth), (prefix + "self_attn.k_proj", keyWidth),
-        (prefix + "self_attn.v_proj", keyWidth),
-      ], inputs: c.hiddenSize, bias: c.hasQueryKeyValueBias)
-    let output = try linear([(prefix + "self_attn.o_proj", c.hiddenSize)], inputs: queryWidth, bias: c.hasOutputBias)
-    let feedForwardNorm = try norm(prefix + "post_attention_layernorm.weight")
-    let gateUp = try linear(
-      [(prefix + "mlp.gate_proj", c.intermediateSize), (prefix + "mlp.up_proj", c.intermediateSize)],
-      inputs: c.hiddenSize, bias: c.hasMLPBias)
-    let down = try linear([(prefix + "mlp.down_proj", c.hiddenSize)], inputs: c.intermediateSize, bias: c.hasMLPBias)
-    let attention = Attention(
-      queryKeyValue: queryKeyValue, output: output, rotary: rotary, heads: c.headCount,
-      keyValueHeads: c.keyValueHeadCount, headSize: c.headSize, window: c.slidingWindow ?? 0)
-    return TransformerBlock(
-      attentionNorm: attentionNorm, attention: attention, feedForwardNorm: feedForwardNorm,
-      feedForward: FeedForward(gateUp: gateUp, down: down))
   }
 }

@@ -55,6 +55,30 @@ extension Tensor {
     try full(shape, 0, dtype, on: device)
   }
 
+  /// A CPU tensor over memory that `owner` keeps, used in place until the last view is gone.
+  ///
+  /// - Precondition: `memory` is aligned to elements of `dtype`.
+  /// - Throws: ``TorchError/invalidArgument(message:shapes:)`` unless `memory` holds exactly the shape's elements.
+  package static func over(
+    _ memory: UnsafeMutableRawBufferPointer, _ shape: [Int], _ dtype: DType, keeping owner: AnyObject
+  ) throws -> Tensor {
+    guard memory.count == shape.reduce(dtype.byteCount, *) else {
+      throw TorchError.invalidArgument(message: "tensor over \(memory.count) bytes of memory", shapes: [shape])
+    }
+    let sizes = shape.map(Int64.init)
+    let context = Unmanaged.passRetained(owner)
+    do {
+      return try adopting {
+        ct_borrow(
+          memory.baseAddress, sizes, Int32(sizes.count), dtype.cValue,
+          { context in context.map { Unmanaged<AnyObject>.fromOpaque($0).release() } }, context.toOpaque(), $0)
+      }
+    } catch {
+      context.release()
+      throw error
+    }
+  }
+
   /// A copy of `values` in row-major order.
   /// - Throws: ``TorchError/invalidArgument(message:shapes:)`` unless the count equals the shape's.
   public static func from<Element: TensorElement>(_ values: [Element], shape: [Int]? = nil, on device: Device = .cpu)

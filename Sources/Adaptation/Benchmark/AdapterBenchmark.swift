@@ -48,7 +48,7 @@ public struct AdapterBenchmark: Sendable {
     let clock = ContinuousClock()
     func seconds(_ body: () throws -> Void) rethrows -> Double { try clock.measure(body) / .seconds(1) }
     let start = clock.now
-    let loaded = try LoadedModel(directory: model, dtype: dtype, device: device)
+    let loaded = try LoadedModel(mapping: model, dtype: dtype, device: device)
     let modelSeconds = (clock.now - start) / .seconds(1)
     let modelPeak = Engine.peakMemoryInBytes
     let target = try AdapterTarget(loaded.model, base: loaded.base)

@@ -17,7 +17,21 @@ public final class LoadedModel {
 
   /// - Throws: ``CheckpointError``, `TokenizerError`, ``TorchError``; for adapters `TicketsError`: a wrong base, or tickets
   ///   that overlap; ``LoRAError`` for those in PEFT's format, which are added to what the tickets give.
-  public init(directory: String, dtype: DType? = nil, device: Device = .cpu, adapters: [String] = []) throws {
+  public convenience init(
+    directory: String, dtype: DType? = nil, device: Device = .cpu, adapters: [String] = []
+  ) throws {
+    try self.init(directory: directory, dtype: dtype, device: device, adapters: adapters, storage: .copied)
+  }
+
+  /// The same with embedding and head left in the model's file where that is possible: for use without training. The file must
+  /// not be rewritten in place meanwhile.
+  public convenience init(
+    mapping directory: String, dtype: DType? = nil, device: Device = .cpu, adapters: [String] = []
+  ) throws {
+    try self.init(directory: directory, dtype: dtype, device: device, adapters: adapters, storage: .mapped)
+  }
+
+  private init(directory: String, dtype: DType?, device: Device, adapters: [String], storage: WeightStorage) throws {
     self.directory = directory
     let configuration = try ModelConfiguration(directory: directory)
     base = try Checkpoint(directory: directory)
@@ -35,7 +49,7 @@ public final class LoadedModel {
     self.adapters = try adapters.filter { !LoRAAdapter.isPEFT($0) }.map { try Adapter(directory: $0) }
     try Adapter.verify(self.adapters, base: base)
     try Adapter.checkDisjoint(self.adapters)
-    model = try LanguageModel(configuration, weights: base, dtype: dtype, device: device)
+    model = try LanguageModel(configuration, weights: base, dtype: dtype, device: device, storage: storage)
     try applyAdapters()
   }
 

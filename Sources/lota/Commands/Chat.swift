@@ -35,7 +35,7 @@ struct Chat: ParsableCommand {
     let sampling = try sampling.options(maximumTokens: maxTokens)
     try options.compute.apply()
     let loaded = try LoadedModel(
-      directory: options.model, dtype: options.compute.resolvedType, device: options.compute.resolvedDevice)
+      mapping: options.model, dtype: options.compute.resolvedType, device: options.compute.resolvedDevice)
     let store = try AdapterStore(loaded)
     let session = try ChatSession(loaded, adapters: store, sampling: sampling)
     session.system = system

@@ -47,7 +47,7 @@ extension LoadedModel {
   convenience init(_ options: ModelOptions, adapters: AdapterOptions) throws {
     try options.compute.apply()
     try self.init(
-      directory: options.model, dtype: options.compute.resolvedType, device: options.compute.resolvedDevice,
+      mapping: options.model, dtype: options.compute.resolvedType, device: options.compute.resolvedDevice,
       adapters: adapters.adapters)
   }
 }
