@@ -67,6 +67,11 @@ struct UsageTests {
       (["mask", "overlap", "a"], "second"),
       (["mask", "extract", "--base", "b", "--out", "o"], "--tuned"),
       (["data", "make", "--task", "gsm8k", "--out", "o"], "--from"),
+      (["data", "check", "--model", "m", "--data", "d", "--max-length", "1"], "--max-length is 1"),
+      (["data", "show", "--model", "m", "--data", "d", "--rows", "7-5"], "--rows is '7-5'"),
+      (["data", "split", "--from", "d", "--out-dir", "o"], "--part"),
+      (["data", "split", "--from", "d", "--out-dir", "o", "--part", "../x=3"], "--part is '../x=3'"),
+      (["data", "split", "--from", "d", "--out-dir", "o", "--part", "a=3", "--part", "a=4"], "names a part twice"),
       (["eval", "--task", "gsm8k=d"], "--model"),
       (["eval", "--model", "m"], "--task"),
       (["eval", "--model", "m", "--task", "gsm8k"], "name=file"),
@@ -96,7 +101,7 @@ struct UsageTests {
     "mask random",
     "mask inspect", "mask overlap", "mask complement", "mask union", "adapter", "adapter inspect", "adapter apply",
     "adapter remove", "adapter extract", "adapter encode", "adapter diff", "adapter verify", "data", "data make",
-    "eval",
+    "data check", "data show", "data split", "eval",
     "eval model", "eval predictions", "eval compare", "bench", "bench step", "bench adapter", "doctor",
   ]
 

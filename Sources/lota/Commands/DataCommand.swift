@@ -5,7 +5,8 @@ import Foundation
 
 struct DataCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "data", abstract: "Training rows from data sets.", subcommands: [Make.self])
+    commandName: "data", abstract: "Training rows: made, checked, shown and split.",
+    subcommands: [Make.self, Check.self, Show.self, Split.self])
 
   struct Make: ParsableCommand {
     static let configuration = CommandConfiguration(
