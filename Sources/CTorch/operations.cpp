@@ -42,6 +42,10 @@ ct_status ct_add(ct_tensor out, ct_tensor source, double alpha) noexcept {
   return boundary("add", [&] { get(out).add_(get(source), alpha); });
 }
 
+ct_status ct_add_product(ct_tensor out, ct_tensor a, ct_tensor b) noexcept {
+  return boundary("add product", [&] { get(out).addcmul_(get(a), get(b)); });
+}
+
 ct_status ct_scale(ct_tensor tensor, double factor) noexcept {
   return boundary("scale", [&] { get(tensor).mul_(factor); });
 }

@@ -4,6 +4,7 @@ public import Foundation
 public enum TicketsError: Error, Equatable, Sendable {
   // Scope and sources
   case noScopedWeights(found: Int)
+  case scopePartMissing(ScopeParts.Part)
   case duplicateTensor(String)
   case missingTensors([String])
   case shapeMismatch(tensor: String, expected: [Int], found: [Int])
@@ -14,8 +15,12 @@ public enum TicketsError: Error, Equatable, Sendable {
   case countOutOfRange(requested: Int, total: Int)
   case notFinite(tensor: String, index: Int, source: NonFiniteSource)
   case fewerChangedThanRequested(changed: Int, requested: Int, total: Int)
+  case countNeedsGlobalQuota
+  case scoresMalformed(path: String, problem: String)
   case capacityTooSmall(requested: Int, available: Int, excluded: Int, total: Int)
   case weightsChangedDuringSelection
+  /// Of one tensor, where each has a quota of its own.
+  indirect case inTensor(String, TicketsError)
 
   // Masks
   case maskMalformed(path: String, problem: String)
@@ -43,6 +48,15 @@ public enum TicketsError: Error, Equatable, Sendable {
   case adapterIsLossy(adapter: String, coding: ValueCoding)
   case updateNotHeld(tensor: String, index: Int, coding: ValueCoding)
 
+  // Ledgers
+  case ledgerMalformed(path: String, problem: String)
+  case ledgerMissing(directory: String)
+  case ledgerNameUnusable(String)
+  case ledgerTaskExists(name: String, directory: String)
+  case ledgerHasNoTask(name: String, directory: String)
+  case ledgerBaseChanged(directory: String)
+  case ledgerCopyFailed(path: String, reason: String)
+
   /// Where a value that is not finite was met.
   public enum NonFiniteSource: String, Equatable, Sendable {
     case base = "the base weight"
@@ -51,15 +65,25 @@ public enum TicketsError: Error, Equatable, Sendable {
   }
 }
 
+extension TicketsError {
+  /// Whether it tells of numbers without their tensor.
+  var isAboutCounts: Bool {
+    switch self {
+    case .fewerChangedThanRequested, .capacityTooSmall: true
+    default: false
+    }
+  }
+}
+
 extension TicketsError: CustomStringConvertible, LocalizedError {
   public var errorDescription: String? { description }
 
   public var description: String {
     switch self {
-    case .noScopedWeights, .duplicateTensor, .missingTensors, .shapeMismatch, .tensorTooLarge:
+    case .noScopedWeights, .scopePartMissing, .duplicateTensor, .missingTensors, .shapeMismatch, .tensorTooLarge:
       sourceDescription
     case .sparsityOutOfRange, .countOutOfRange, .notFinite, .fewerChangedThanRequested, .capacityTooSmall,
-      .weightsChangedDuringSelection:
+      .weightsChangedDuringSelection, .inTensor, .countNeedsGlobalQuota, .scoresMalformed:
       selectionDescription
     case .maskMalformed, .paddingBitsSet, .packedByteCount, .masksCoverDifferentTensors, .maskDoesNotFit,
       .ticketsOverlap:
@@ -69,6 +93,32 @@ extension TicketsError: CustomStringConvertible, LocalizedError {
       .modelsDiffer, .nothingChanged, .basesDiffer, .adapterNeedsBase, .adapterIsLossy,
       .updateNotHeld:
       adapterDescription
+    case .ledgerMalformed, .ledgerMissing, .ledgerNameUnusable, .ledgerTaskExists, .ledgerHasNoTask,
+      .ledgerBaseChanged, .ledgerCopyFailed:
+      ledgerDescription
+    }
+  }
+
+  private var ledgerDescription: String {
+    switch self {
+    case .ledgerMalformed(let path, let problem):
+      "\(path) is not a usable ledger: \(problem); write the model directory again from base and adapters"
+    case .ledgerMissing(let directory):
+      "\(directory) has no ledger; lota ledger add makes one"
+    case .ledgerNameUnusable(let name):
+      "a task cannot be named '\(name)'; use letters, digits, dots, hyphens and underscores, no dot first"
+    case .ledgerTaskExists(let name, let directory):
+      "\(directory) has a task \(name) already; give another name, or remove that task first"
+    case .ledgerHasNoTask(let name, let directory):
+      "\(directory) has no task \(name); lota ledger show lists its tasks"
+    case .ledgerBaseChanged(let directory):
+      """
+      \(directory) was changed outside its tasks: without them its weights are not the base's that the ledger names; \
+      write it again from base and adapters
+      """
+    case .ledgerCopyFailed(let path, let reason):
+      "\(path) cannot be copied: \(reason)"
+    default: ""
     }
   }
 
@@ -79,6 +129,10 @@ extension TicketsError: CustomStringConvertible, LocalizedError {
       none of the \(found) tensors is a projection weight (model.layers.N.self_attn.{q,k,v,o}_proj.weight or \
       model.layers.N.mlp.{gate,up,down}_proj.weight); is this a Llama or Mistral model?
       """
+    case .scopePartMissing(.head):
+      "the model has no lm_head.weight: its head is the embedding matrix; give the scope embeddings instead of head"
+    case .scopePartMissing(let part):
+      "the model has no \(part.rawValue) that the scope asks for; leave \(part.rawValue) out of it"
     case .duplicateTensor(let name):
       "tensor \(name) is listed twice; list every tensor once"
     case .missingTensors(let names):
@@ -113,6 +167,12 @@ extension TicketsError: CustomStringConvertible, LocalizedError {
       the ticket needs \(requested) weights, but \(excluded) of \(total) belong to excluded tickets and only \
       \(available) are left; raise the sparsity or exclude fewer tickets
       """
+    case .scoresMalformed(let path, let problem):
+      "\(path) is not a file of scores: it is \(problem); write it with lota calibrate --rank-by"
+    case .countNeedsGlobalQuota:
+      "a quota for each tensor follows from a sparsity, not from a count; give a sparsity"
+    case .inTensor(let tensor, let problem):
+      "tensor \(tensor), by its own quota: \(problem)"
     case .weightsChangedDuringSelection:
       "the weights changed while they were ranked; let nothing write to them during selection"
     default: ""

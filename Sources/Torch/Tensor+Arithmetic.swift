@@ -13,6 +13,11 @@ extension Tensor {
     try check(ct_add(handle, source.handle, factor), self, source)
   }
 
+  /// `self += a * b`, element by element; all of one shape and type.
+  public func addProduct(_ a: Tensor, _ b: Tensor) throws {
+    try check(ct_add_product(handle, a.handle, b.handle), self, a, b)
+  }
+
   public func scale(by factor: Double) throws { try check(ct_scale(handle, factor), self) }
 
   /// Sum of all elements. Waits for the device.

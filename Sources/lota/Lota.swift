@@ -15,7 +15,7 @@ struct Lota: ParsableCommand {
     subcommands: [
       Quickstart.self, Import.self, Generate.self, Chat.self, Score.self, Train.self, Plan.self, Calibrate.self,
       MaskCommand.self,
-      AdapterCommand.self, DataCommand.self, EvalCommand.self, BenchCommand.self, Doctor.self,
+      AdapterCommand.self, LedgerCommand.self, DataCommand.self, EvalCommand.self, BenchCommand.self, Doctor.self,
     ])
 
   static func main() {

@@ -92,6 +92,43 @@ import Torch
     }
   }
 
+  /// Rankings, scopes and tickets in turn change what is held, and the plan knows.
+  @Test(arguments: Ranking.allCases, ["projections", "projections,embeddings,norms", "norms"])
+  func waysToFindATicketAreAsPlanned(_ ranking: Ranking, _ scope: String) throws {
+    for tokens in [8192, 40] {
+      let small = try SmallRun {
+        $0.rankBy = ranking
+        $0.scope = ScopeParts(scope) ?? .projections
+        $0.iterations = [0.5]
+        $0.stopping = CalibrationStopping()
+        $0.training.microBatchTokens = tokens
+      }
+      try withExtendedLifetime(small) {
+        let plan = try plan(small.run, try small.goldens.rows())
+        #expect(
+          plan.phases.map(\.name) == [
+            "loading", "calibration", "extraction", "iteration 1", "extraction after iteration 1", "adaptation",
+          ])
+        _ = try small.run.run()
+        #expect(small.model.workspace.byteCount == (try bytes(plan, "adaptation", Self.stepParts)))
+        #expect(try bytes(plan, "calibration", ["tickets to compare"]) > 0)
+        guard ranking != .update else { return }
+        let names = try #require(ScopeParts(scope)).names(in: small.model.shapes.keys)
+        let sink = GradientScores(ranking, names: names)
+        let batches = MicroBatches(Array(try small.goldens.rows().prefix(4)), maximumTokens: tokens).batches
+        sink.beginStep(rate: 1e-3, microBatches: batches.count)
+        for (index, batch) in batches.enumerated() {
+          sink.beginMicroBatch(index)
+          _ = try small.model.backward(
+            try PackedSequences(tokens: batch.tokens, offsets: batch.offsets, vocabularySize: 96),
+            labels: try Labels(rows: batch.labelRows, targets: batch.labelTargets), scale: 1, sink: sink)
+        }
+        let planned = try bytes(plan, "calibration", ["scores of the weights in scope", "gradients of a step"])
+        #expect(sink.stateByteCount == planned)
+      }
+    }
+  }
+
   /// Recomputed activations change what is held, and nothing else.
   @Test(arguments: TrainingMethod.allCases) func recomputationGivesTheSameRun(_ method: TrainingMethod) throws {
     var losses: [[Double]] = []

@@ -19,6 +19,15 @@ private func record(_ step: Int, phase: MetricsRecord.Phase = .adaptation, loss:
         + #""labels": 200, "seconds": 2.5, "learning_rate": 1e-05, "tokens_per_second": 256.0}"#)
   }
 
+  @Test func lineOfAnIterationAndALookAtTheTicket() throws {
+    var iterated = record(2, phase: .iteration)
+    iterated.iteration = 1
+    iterated.ticketOverlap = 0.875
+    #expect(iterated.jsonLine.hasSuffix(#""tokens_per_second": 256.0, "iteration": 1, "ticket_overlap": 0.875}"#))
+    #expect(iterated.jsonLine.hasPrefix(#"{"phase": "iteration", "step": 2, "#))
+    #expect(try JSONDecoder().decode(MetricsRecord.self, from: Data(iterated.jsonLine.utf8)) == iterated)
+  }
+
   @Test func doublesReadBackToTheBit() throws {
     let path = NSTemporaryDirectory() + "lota-\(UUID().uuidString).jsonl"
     defer { try? FileManager.default.removeItem(atPath: path) }

@@ -102,6 +102,68 @@ struct TrainingCommandTests {
     }
   }
 
+  @Test(
+    "scores of a calibration give the ticket of the run in one command",
+    arguments: ["gradient", "snip", "squared-gradient"])
+  func scoresApart(ranking: String) throws {
+    let workspace = try Workspace()
+    let directory = workspace.directory
+    let ways = ["--rank-by", ranking, "--scope", "projections,norms", "--quota", "per-tensor"]
+    try workspace.train("run", ways)
+    for arguments in [
+      ["calibrate", "--model", "model", "--data", "rows.jsonl", "--out", "calibration", "--steps", "2"]
+        + Workspace.schedule
+        + ways,
+      [
+        "mask", "extract", "--scores", "calibration/scores.safetensors", "--quota", "per-tensor", "--out", "own.mask",
+      ],
+    ] {
+      let result = try Lota.run(arguments, in: directory)
+      try #require(result.code == 0, "\(result.errors)")
+    }
+    #expect(try directory.contents("own.mask") == directory.contents("run/mask.safetensors"))
+    #expect(!directory.exists("calibration/model"))
+    try expectRefusal(
+      ["mask", "extract", "--scores", "own.mask", "--out", "other.mask"], in: directory,
+      mentions: ["own.mask", "not a file of scores", "--rank-by"])
+  }
+
+  @Test("calibration that ends by itself says so, in the figures, the page and the metrics")
+  func selfStopping() throws {
+    let workspace = try Workspace()
+    let directory = workspace.directory
+    let result = try Lota.run(
+      [
+        "train", "--model", "model", "--data", "rows.jsonl", "--out", "run", "--calibration-steps", "9", "--steps", "1",
+        "--stop-overlap", "0.01", "--stop-every", "2", "--json",
+      ] + Workspace.schedule, in: directory)
+    try #require(result.code == 0, "\(result.errors)")
+    let figures = try #require(try result.json()["calibration"] as? [String: Any])
+    #expect(figures["settled"] as? Bool == true && figures["savedSteps"] as? Int == 5)
+    #expect(figures["steps"] as? Int == 4 && figures["plannedSteps"] as? Int == 9)
+    #expect((figures["checks"] as? [[String: Any]])?.count == 2 && figures["checkSeconds"] as? Double ?? 0 > 0)
+    #expect(result.errors.contains("settled after 4 of 9 steps"))
+    #expect(try directory.text("run/report.html").contains("settled after 4 of 9 steps"))
+    #expect(try directory.text("run/metrics.jsonl").contains("\"ticket_overlap\": "))
+    let calibrated = try Lota.run(
+      [
+        "calibrate", "--model", "model", "--data", "rows.jsonl", "--out", "alone", "--steps", "9", "--stop-overlap",
+        "0.01", "--stop-every", "2",
+      ] + Workspace.schedule, in: directory)
+    #expect(calibrated.code == 0 && calibrated.errors.contains("settled after 4 of 9 steps"))
+    #expect(directory.exists("alone/model/model.safetensors"))
+  }
+
+  @Test("tickets in turn stand in the run directory")
+  func iterated() throws {
+    let workspace = try Workspace()
+    try workspace.train("run", ["--iterate", "0.5,0.9"])
+    let directory = workspace.directory
+    #expect(directory.exists("run/mask-1.safetensors") && directory.exists("run/mask.safetensors"))
+    #expect(try directory.text("run/metrics.jsonl").contains("\"phase\": \"iteration\""))
+    #expect(try directory.text("run/report.html").contains("iteration 1"))
+  }
+
   @Test("the same command twice gives the same adapter, another seed another one")
   func deterministic() throws {
     let workspace = try Workspace()

@@ -20,6 +20,24 @@ struct UsageTests {
       (training + ["--steps", "1", "--epochs", "1"], "--steps and --epochs exclude each other"),
       (training + ["--calibration-steps", "1", "--calibration-fraction", "1"], "exclude each other"),
       (training + ["--mask", "a", "--calibration-steps", "1"], "--mask replaces calibration"),
+      (training + ["--mask", "a", "--rank-by", "snip"], "leave out --rank-by"),
+      (training + ["--mask", "a", "--iterate", "0.9,0.99"], "leave out --iterate"),
+      (training + ["--rank-by", "luck"], "luck"),
+      (training + ["--quota", "layer"], "layer"),
+      (training + ["--scope", "biases"], "biases"),
+      (training + ["--iterate", "0.9"], "0.9"),
+      (training + ["--iterate", "0.99,0.9"], "0.99,0.9"),
+      (training + ["--iterate", "0.5,0.9", "--sparsity", "0.9"], "--iterate and --sparsity exclude each other"),
+      (training + ["--stop-every", "5"], "--stop-every needs"),
+      (training + ["--stop-overlap", "0"], "above 0 and at most 1"),
+      (training + ["--self-stopping", "--calibration-steps", "1"], "--self-stopping needs more than"),
+      (training + ["--rank-by", "snip", "--calibration-steps", "0"], "--rank-by needs more than"),
+      (training + ["--method", "fft", "--scope", "norms"], "--scope is for tickets: leave it out with --method fft"),
+      (training + ["--method", "lora", "--self-stopping"], "--self-stopping is for tickets"),
+      (["calibrate", "--model", "m", "--data", "d", "--out", "o", "--sparsity", "0.5"], "--sparsity needs"),
+      (["mask", "extract", "--base", "m", "--out", "o"], "either --base and --tuned, or --scores"),
+      (["mask", "extract", "--scores", "s", "--base", "m", "--out", "o"], "either --base and --tuned"),
+      (["mask", "extract", "--scores", "s", "--scope", "norms", "--out", "o"], "leave out --scope"),
       (training + ["--optimizer", "lion"], "rmsprop, adamw, sgd"),
       (training + ["--rank", "4"], "--rank needs --method lora"),
       (training + ["--method", "fft", "--lora-dropout", "0.1"], "--lora-dropout needs --method lora"),
@@ -63,7 +81,7 @@ struct UsageTests {
       (["bench", "step", "--optimizer", "lion"], "rmsprop, adamw, sgd"),
       (["import"], "file"),
       (["import", "f", "--out", "o", "--dtype", "int4"], "int4"),
-      (["mask", "union", "a", "--out", "o"], "at least two mask files"),
+      (["mask", "union", "a", "--out", "o"], "at least two tickets"),
       (["mask", "overlap", "a"], "second"),
       (["mask", "extract", "--base", "b", "--out", "o"], "--tuned"),
       (["data", "make", "--task", "gsm8k", "--out", "o"], "--from"),
@@ -99,7 +117,8 @@ struct UsageTests {
   static let verbs = [
     "", "quickstart", "import", "generate", "chat", "score", "train", "plan", "calibrate", "mask", "mask extract",
     "mask random",
-    "mask inspect", "mask overlap", "mask complement", "mask union", "adapter", "adapter inspect", "adapter apply",
+    "mask inspect", "mask overlap", "mask complement", "mask union", "mask capacity", "ledger", "ledger show",
+    "ledger add", "ledger remove", "ledger verify", "adapter", "adapter inspect", "adapter apply",
     "adapter remove", "adapter extract", "adapter encode", "adapter diff", "adapter verify", "data", "data make",
     "data check", "data show", "data split", "eval",
     "eval model", "eval predictions", "eval compare", "bench", "bench step", "bench adapter", "doctor",
@@ -112,7 +131,7 @@ struct UsageTests {
     let words = verb.split(separator: " ").map(String.init)
     let result = try Lota.run(words + ["--help"], in: try TemporaryDirectory())
     #expect(result.code == 0 && result.errors.isEmpty)
-    if !["", "mask", "adapter", "bench", "data", "eval"].contains(verb) {
+    if !["", "mask", "adapter", "ledger", "bench", "data", "eval"].contains(verb) {
       #expect(result.output.contains("Example: lota \(verb)"), "no example")
     }
     let name = (["lota"] + words).joined(separator: "-") + ".txt"

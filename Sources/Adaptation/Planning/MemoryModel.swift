@@ -44,7 +44,8 @@ package struct MemoryModel {
     switch run.method {
     case .fft: MemoryPlan([loading, dense("training", pass)])
     case .lora: MemoryPlan([loading, lowRank(pass)])
-    case .lota: MemoryPlan([loading] + finding(pass) + [try adaptation(pass)])
+    case .lota:
+      MemoryPlan([loading] + finding(pass) + (try iterations(pass)) + [try adaptation(pass, run.sparsity)])
     }
   }
 
@@ -58,25 +59,45 @@ package struct MemoryModel {
   /// Calibration and extraction, where the run does them.
   private func finding(_ pass: LargestBackwardPass) -> [MemoryPlan.Phase] {
     if run.mask != nil { return [] }
-    let masks = resident + [part("mask", 2 * maskBytes)]
-    let scan = part("scan", onHost(min(Self.scanBytes, 8 * scopedCount)))
-    // The step's buffers wait for adaptation.
-    func extraction(_ buffers: [MemoryPlan.Part]) -> MemoryPlan.Phase {
-      MemoryPlan.Phase("extraction", masks + [scan, part("buffers of the step", buffers.reduce(0) { $0 + $1.bytes })])
+    if run.calibration == .steps(0) { return [MemoryPlan.Phase("extraction", masks)] }
+    let ranking = run.ranking
+    guard !ranking.movesWeights else {
+      return [dense("calibration", pass, looking: looks), extraction(step(pass) { _ in .whole })]
     }
-    switch run.calibration {
-    case .steps(0): return [MemoryPlan.Phase("extraction", masks)]
-    case .steps(1):
-      let gradients = part("gradients of the scoped matrices", scopedCount * wide.byteCount)
-      let buffers = step(pass) { TicketScope.Weight(name: $0) == nil ? .none : .whole }
-      return [
-        MemoryPlan.Phase("calibration", resident + [gradients] + buffers), extraction([gradients] + buffers),
-      ]
-    default: return [dense("calibration", pass), extraction(step(pass) { _ in .whole })]
+    let state = GradientScores.stateByteCounts(
+      weights: scopedCount, dtype: dtype, ranking: ranking, accumulates: pass.passes > 1)
+    let scores =
+      [part("scores of the weights in scope", state.sums), part("gradients of a step", state.stepGradients)]
+      + step(pass) { run.scope.contains($0) ? .whole : .none }
+    return [MemoryPlan.Phase("calibration", resident + scores + looks), extraction(scores)]
+  }
+
+  /// Tickets that only find the next.
+  private func iterations(_ pass: LargestBackwardPass) throws -> [MemoryPlan.Phase] {
+    try run.iterations.enumerated().flatMap { number, sparsity in
+      let training = try adaptation(pass, sparsity, name: "iteration \(number + 1)")
+      return [training, extraction(step(pass, demand: demand(sparsity)), after: "iteration \(number + 1)")]
     }
   }
 
-  private func dense(_ name: String, _ pass: LargestBackwardPass) -> MemoryPlan.Phase {
+  private var masks: [MemoryPlan.Part] { resident + [part("mask", 2 * maskBytes)] }
+  private var scan: MemoryPlan.Part { part("scan", onHost(min(Self.scanBytes, 8 * scopedCount))) }
+
+  /// What looking at the ticket during calibration takes: two masks and the selection.
+  private var looks: [MemoryPlan.Part] {
+    run.stopping == nil ? [] : [part("tickets to compare", 2 * maskBytes), scan]
+  }
+
+  /// The step's buffers wait for adaptation.
+  private func extraction(_ buffers: [MemoryPlan.Part], after phase: String? = nil) -> MemoryPlan.Phase {
+    MemoryPlan.Phase(
+      phase.map { "extraction after \($0)" } ?? "extraction",
+      masks + [scan, part("buffers of the step", buffers.reduce(0) { $0 + $1.bytes })])
+  }
+
+  private func dense(
+    _ name: String, _ pass: LargestBackwardPass, looking: [MemoryPlan.Part] = []
+  ) -> MemoryPlan.Phase {
     let weights = tensors.reduce(0) { $0 + (run.layers.trains($1.name) ? $1.elementCount : 0) }
     let state = DenseSink.stateByteCounts(
       weights: weights, dtype: dtype, optimizer: run.training.optimizer, accumulates: pass.passes > 1)
@@ -85,7 +106,7 @@ package struct MemoryModel {
       name,
       resident + [part("optimizer", state.optimizer), part("summed gradients", state.accumulated)]
         + (indices > 0 ? [part("places of excluded weights", indices)] : [])
-        + step(pass) { run.layers.trains($0) ? .whole : .none })
+        + step(pass) { run.layers.trains($0) ? .whole : .none } + looking)
   }
 
   private func lowRank(_ pass: LargestBackwardPass) -> MemoryPlan.Phase {
@@ -101,37 +122,46 @@ package struct MemoryModel {
       ] + step(pass, lowRank: additions) { _ in .none })
   }
 
-  private func adaptation(_ pass: LargestBackwardPass) throws -> MemoryPlan.Phase {
-    let kept = try ticketCount
-    let sampled = Set(tensors.filter(isSampled).map(\.name))
-    let rows = tensors.reduce(0) { $0 + (sampled.contains($1.name) ? ($1.shape.first ?? 0) + 1 : 0) }
-    let largest = tensors.reduce(0) { max($0, entryCount($1)) }
+  private func adaptation(
+    _ pass: LargestBackwardPass, _ sparsity: Double, name: String = "adaptation"
+  ) throws -> MemoryPlan.Phase {
+    let kept = try ticketCount(sparsity)
+    let sampled = tensors.filter { isSampled($0, sparsity) }
+    let rows = sampled.reduce(0) { $0 + ($1.shape.first ?? 0) + 1 }
+    let largest = tensors.reduce(0) { max($0, entryCount($1, sparsity)) }
     let state = TicketSink.stateByteCount(
       entries: kept, mostInAMatrix: largest, sampledRows: rows, dtype: dtype, optimizer: run.training.optimizer,
       keepsGradients: TicketSink.keepsGradients(microBatches: pass.passes, clipping: run.training.clipping))
     let masters = dtype == wide ? 0 : kept * wide.byteCount
     return MemoryPlan.Phase(
-      "adaptation",
+      name,
       resident + [
         part("mask", maskBytes), part("ticket: indices, gradients, moments", state - masters),
         part("ticket: float32 master values", masters),
       ]
-        + step(pass) { TicketScope.Weight(name: $0) == nil ? .none : sampled.contains($0) ? .entries : .whole })
+        + step(pass, demand: demand(sparsity)))
+  }
+
+  /// What a ticket's sink asks for of the parameter of a name.
+  private func demand(_ sparsity: Double) -> (String) -> GradientDemand {
+    let sampled = Set(tensors.filter { isSampled($0, sparsity) }.map(\.name))
+    return { run.scope.contains($0) ? sampled.contains($0) ? .entries : .whole : .none }
   }
 
   /// Whether every matrix's entries are computed alone.
-  package var samplesTicket: Bool {
-    tensors.allSatisfy { TicketScope.Weight(name: $0.name) == nil || isSampled($0) }
+  package func samplesTicket(_ sparsity: Double) -> Bool {
+    tensors.allSatisfy { TicketScope.Weight(name: $0.name) == nil || isSampled($0, sparsity) }
   }
 
-  private func isSampled(_ tensor: TensorDescription) -> Bool {
-    TicketScope.Weight(name: tensor.name) != nil
-      && run.training.ticketGradient.samples(entries: entryCount(tensor), of: tensor.shape, dtype, on: device)
+  private func isSampled(_ tensor: TensorDescription, _ sparsity: Double) -> Bool {
+    run.scope.contains(tensor.name)
+      && run.training.ticketGradient.samples(
+        entries: entryCount(tensor, sparsity), of: tensor.name, shape: tensor.shape, dtype, on: device)
   }
 
-  /// Weights of a matrix in the ticket, as if that were spread evenly.
-  private func entryCount(_ tensor: TensorDescription) -> Int {
-    TicketScope.Weight(name: tensor.name) == nil ? 0 : Int((1 - run.sparsity) * Double(tensor.elementCount))
+  /// Weights of a tensor in the ticket, as if that were spread evenly.
+  private func entryCount(_ tensor: TensorDescription, _ sparsity: Double) -> Int {
+    run.scope.contains(tensor.name) ? Int((1 - sparsity) * Double(tensor.elementCount)) : 0
   }
 
   // MARK: - Parts
@@ -174,16 +204,18 @@ package struct MemoryModel {
   private var wide: DType { dtype == .float64 ? .float64 : .float32 }
   private var weightCount: Int { tensors.reduce(0) { $0 + $1.elementCount } }
   package var scopedCount: Int {
-    tensors.filter { TicketScope.Weight(name: $0.name) != nil }.reduce(0) { $0 + $1.elementCount }
+    tensors.filter { run.scope.contains($0.name) }.reduce(0) { $0 + $1.elementCount }
   }
   private var maskBytes: Int { onHost(scopedCount / 8) }
 
   /// Numbers in all low-rank matrices.
   package var lowRankCount: Int { run.lora.additions(in: run.layers).parameterCount(model) }
 
-  /// Weights in the ticket.
-  package var ticketCount: Int {
-    get throws { try TicketSelection.Amount.sparsity(run.sparsity).count(of: scopedCount) }
+  /// Weights in the ticket of a sparsity.
+  package func ticketCount(_ sparsity: Double) throws -> Int {
+    let scoped = Dictionary(
+      uniqueKeysWithValues: tensors.filter { run.scope.contains($0.name) }.map { ($0.name, $0.shape) })
+    return try TicketSelection.count(.sparsity(sparsity), shapes: scoped, quota: run.quota)
   }
 
   /// Resident size of a program that has loaded a tiny model and trained it (Linux x86-64, libtorch 2.13 for the CPU).

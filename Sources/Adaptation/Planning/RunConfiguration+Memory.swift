@@ -12,15 +12,28 @@ extension RunConfiguration {
       passes: passes.map(\.passes).max() ?? 0, shapes: passes.map(\.shapes).max() ?? 0)
   }
 
+  /// A phase of training before it runs.
+  struct PlannedPhase {
+    let phase: Phase
+    let order: BatchOrder
+    /// Counted from one, in the phase `iteration`.
+    var iteration: Int?
+    /// Of the ticket that trains.
+    var sparsity: Double?
+  }
+
   /// The run's phases of training, in order.
-  func phases(rowCount: Int) -> [(phase: Phase, order: BatchOrder)] {
-    switch method {
-    case .fft, .lora: return [(.training, BatchOrder(training, rowCount: rowCount))]
-    case .lota:
-      let adaptation = (Phase.adaptation, BatchOrder(training, rowCount: rowCount))
-      if mask != nil || calibration == .steps(0) { return [adaptation] }
-      return [(.calibration, BatchOrder(calibrationOptions, rowCount: rowCount)), adaptation]
+  func phases(rowCount: Int) -> [PlannedPhase] {
+    let order = BatchOrder(training, rowCount: rowCount)
+    guard method == .lota else { return [PlannedPhase(phase: .training, order: order)] }
+    let calibrates = mask == nil && calibration != .steps(0)
+    let calibration = PlannedPhase(
+      phase: .calibration, order: BatchOrder(calibrationOptions, rowCount: rowCount))
+    let iterated = iterations.enumerated().map {
+      PlannedPhase(phase: .iteration, order: order, iteration: $0 + 1, sparsity: $1)
     }
+    return (calibrates ? [calibration] : []) + iterated
+      + [PlannedPhase(phase: .adaptation, order: order, sparsity: sparsity)]
   }
 
   /// With the micro-batches that the memory budget allows, where there is one, and a sentence on them.

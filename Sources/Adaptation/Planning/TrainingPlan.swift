@@ -8,6 +8,8 @@ internal import Torch
 public struct TrainingPlan: Encodable, Equatable, Sendable {
   public struct PhasePlan: Encodable, Equatable, Sendable {
     public let phase: Phase
+    /// Which of the tickets that only find the next, counted from one.
+    public let iteration: Int?
     public let steps: Int
     public let tokens: Int
     public let labels: Int
@@ -15,6 +17,9 @@ public struct TrainingPlan: Encodable, Equatable, Sendable {
     public let operations: Double
     /// nil when no rate is known.
     public let seconds: Double?
+
+    /// As reports name it.
+    public var name: String { MetricsRecord.name(of: phase, iteration: iteration) }
   }
 
   public let method: TrainingMethod
@@ -25,6 +30,8 @@ public struct TrainingPlan: Encodable, Equatable, Sendable {
   public let scoped: Int
   /// Weights in the ticket; nil where there is none.
   public let ticket: Int?
+  /// Weights in scope that belong to excluded tickets, where the run excludes any.
+  public let excluded: Int?
   /// Numbers in all low-rank matrices; nil where there are none.
   public let lowRank: Int?
   public let rows: Int
@@ -45,10 +52,10 @@ public struct TrainingPlan: Encodable, Equatable, Sendable {
   public let note: String?
 
   /// - Parameters:
-  ///   - run: of which only the model's configuration and `rows` count; no file is read, but for excluded tickets on devices.
+  ///   - run: of which only the model's configuration and `rows` count; no file is read, but for excluded tickets.
   ///   - rows: lengths of all rows.
   ///   - rate: for the time; nil leaves it open.
-  /// - Throws: ``TrainingError``; ``MemoryBudgetError``.
+  /// - Throws: ``TrainingError``; ``MemoryBudgetError``; `TicketsError.capacityTooSmall` when excluded tickets leave too little.
   public init(_ run: RunConfiguration, model: ModelConfiguration, rows: [RowSize], rate: ComputeRate?) throws {
     try run.validate()
     try run.layers.check(layerCount: model.layerCount)
@@ -56,12 +63,13 @@ public struct TrainingPlan: Encodable, Equatable, Sendable {
     let memoryModel = try MemoryModel(model, run: sized, dataTokens: rows.reduce(0) { $0 + $1.tokens })
     let pass = sized.largestPass(rows: rows, maximumTokens: sized.training.microBatchTokens)
     let tensors = try model.expectedTensors()
+    excluded = try Self.excludedCount(sized, tensors)
     method = sized.method
     device = sized.device
     dtype = memoryModel.dtype.configurationName
     parameters = tensors.reduce(0) { $0 + $1.elementCount }
     scoped = memoryModel.scopedCount
-    ticket = sized.method == .lota ? try memoryModel.ticketCount : nil
+    ticket = sized.method == .lota ? try memoryModel.ticketCount(sized.sparsity) : nil
     self.rows = rows.count
     batchSize = sized.training.batchSize
     passTokens = pass.tokens
@@ -69,8 +77,7 @@ public struct TrainingPlan: Encodable, Equatable, Sendable {
     activations = sized.training.activations
     memory = try memoryModel.plan(pass)
     phases = try sized.phases(rowCount: rows.count).map {
-      try PhasePlan(
-        $0.phase, $0.order, rows: rows, run: sized, model: model, memory: memoryModel, rate: rate)
+      try PhasePlan($0, rows: rows, run: sized, model: model, memory: memoryModel, rate: rate)
     }
     lowRank = sized.method == .lora ? memoryModel.lowRankCount : nil
     let stored = model.dtype ?? .float32
@@ -85,30 +92,45 @@ public struct TrainingPlan: Encodable, Equatable, Sendable {
     seconds = times.count == phases.count ? times.reduce(0, +) : nil
     self.note = note
   }
+
+  /// Weights in scope that excluded tickets have; nil where no ticket is trained or none excluded. Checks that enough are left, as
+  /// the run does before it begins.
+  private static func excludedCount(_ run: RunConfiguration, _ tensors: [TensorDescription]) throws -> Int? {
+    guard run.method == .lota else { return nil }
+    if let dense = run.adapters.first(where: LoRAAdapter.isPEFT) {
+      throw TrainingError.ticketOnDenseAdapter(path: dense)
+    }
+    let shapes = Dictionary(uniqueKeysWithValues: tensors.map { ($0.name, $0.shape) })
+    let excluded = try Mask.union(of: run.excludedTickets, shapes: shapes)
+    if run.mask == nil { _ = try run.ticketCounts(shapes: shapes, excluded: excluded) }
+    return try excluded.map { try TicketCapacity(shapes: try run.scopedShapes(shapes), taken: $0).taken }
+  }
 }
 
 extension TrainingPlan.PhasePlan {
   init(
-    _ phase: Phase, _ order: BatchOrder, rows: [RowSize], run: RunConfiguration, model: ModelConfiguration,
+    _ planned: RunConfiguration.PlannedPhase, rows: [RowSize], run: RunConfiguration, model: ModelConfiguration,
     memory: MemoryModel, rate: ComputeRate?
   ) throws {
+    let (phase, order) = (planned.phase, planned.order)
     var work = StepWork()
     order.forEachStep { chosen in
       for row in chosen { work.add(rows[row], window: model.slidingWindow) }
     }
     let isLowRank = run.method == .lora
-    let trainsAll = (phase == .training && !isLowRank) || (phase == .calibration && run.calibration != .steps(1))
+    let trainsAll = (phase == .training && !isLowRank) || (phase == .calibration && run.ranking.movesWeights)
     func operations(_ weightShare: Double) throws -> Double {
       try work.operations(
         model, activations: run.training.activations, weightShare: weightShare,
         lowRankCount: isLowRank ? memory.lowRankCount : 0
       ) { name in
-        (trainsAll && run.layers.trains(name)) || (!trainsAll && !isLowRank && TicketScope.Weight(name: name) != nil)
+        (trainsAll && run.layers.trains(name)) || (!trainsAll && !isLowRank && run.scope.contains(name))
       }
     }
-    let isSampled = phase == .adaptation && memory.samplesTicket
-    let density = 1 - run.sparsity
+    let isSampled = planned.sparsity.map(memory.samplesTicket) ?? false
+    let density = 1 - (planned.sparsity ?? 0)
     self.phase = phase
+    iteration = planned.iteration
     steps = order.stepCount
     tokens = work.tokens
     labels = work.labels

@@ -3,7 +3,10 @@ import Foundation
 /// One training step, as `metrics.jsonl` holds it.
 public struct MetricsRecord: Codable, Equatable, Sendable {
   public enum Phase: String, Codable, CaseIterable, Sendable {
-    case calibration, adaptation, training
+    case calibration
+    /// Sparse adaptation whose task vector finds a sparser ticket.
+    case iteration
+    case adaptation, training
   }
 
   public var phase: Phase
@@ -18,6 +21,10 @@ public struct MetricsRecord: Codable, Equatable, Sendable {
   /// The step's duration.
   public var seconds: Double
   public var learningRate: Double
+  /// Which ticket of those that only find the next, counted from one, in the phase `iteration`.
+  public var iteration: Int?
+  /// Where the ticket was looked at after the step: the share of its weights that the one before had too.
+  public var ticketOverlap: Double?
 
   public init(
     phase: Phase, step: Int, loss: Double, tokenLoss: Double, tokens: Int, labels: Int, seconds: Double,
@@ -33,10 +40,18 @@ public struct MetricsRecord: Codable, Equatable, Sendable {
     self.learningRate = learningRate
   }
 
+  /// The phase as reports name it: `iteration 1` for example.
+  static func name(of phase: Phase, iteration: Int?) -> String {
+    iteration.map { "\(phase.rawValue) \($0)" } ?? phase.rawValue
+  }
+
+  var phaseName: String { Self.name(of: phase, iteration: iteration) }
+
   public var tokensPerSecond: Double { Double(tokens) / seconds }
 
   enum CodingKeys: String, CodingKey {
-    case phase, step, loss, tokens, labels, seconds
+    case phase, step, loss, tokens, labels, seconds, iteration
+    case ticketOverlap = "ticket_overlap"
     case tokenLoss = "token_loss"
     case learningRate = "learning_rate"
   }
@@ -52,17 +67,21 @@ public struct MetricsRecord: Codable, Equatable, Sendable {
     labels = try container.decode(Int.self, forKey: .labels)
     seconds = try double(.seconds)
     learningRate = try double(.learningRate)
+    iteration = try container.decodeIfPresent(Int.self, forKey: .iteration)
+    ticketOverlap = try container.decodeIfPresent(Double.self, forKey: .ticketOverlap)
   }
 
   /// The record as one line of JSON without its line break: fields in a fixed order, numbers in the shortest form that
   /// reads back to the same double.
   public var jsonLine: String {
-    let fields = [
+    var fields = [
       "\"phase\": \"\(phase.rawValue)\"", "\"step\": \(step)", "\"loss\": \(Self.json(loss))",
       "\"token_loss\": \(Self.json(tokenLoss))", "\"tokens\": \(tokens)", "\"labels\": \(labels)",
       "\"seconds\": \(Self.json(seconds))", "\"learning_rate\": \(Self.json(learningRate))",
       "\"tokens_per_second\": \(Self.json(tokensPerSecond))",
     ]
+    if let iteration { fields.append("\"iteration\": \(iteration)") }
+    if let ticketOverlap { fields.append("\"ticket_overlap\": \(Self.json(ticketOverlap))") }
     return "{\(fields.joined(separator: ", "))}"
   }
 

@@ -6,7 +6,7 @@ extension RunReport {
   public var html: String {
     HTMLPage(
       title: title,
-      content: lead + tiles + results + lossCurves + sampleAnswers + densities + costs + settings
+      content: lead + tiles + results + lossCurves + settled + sampleAnswers + densities + costs + settings
     ).html
   }
 
@@ -75,6 +75,20 @@ extension RunReport {
         lines: heldOut.map { .init(name: $0.name, x: $0.steps.map(Double.init), y: $0.tokenLoss) }
       ).svg
     return HTMLPage.section("Training", perToken.svg + objective.svg + heldOutChart + note)
+  }
+
+  /// How calibration ended by itself.
+  private var settled: String {
+    guard let settling else { return "" }
+    let seen = settling.checks.filter { $0.overlap != nil }
+    let chart =
+      seen.isEmpty
+      ? ""
+      : LineChart(
+        title: "Overlap with the ticket \(settling.stopping.interval) steps before", yLabel: "share of the weights",
+        lines: [.init(name: "overlap", x: seen.map { Double($0.step) }, y: seen.map(\.overlap))]
+      ).svg
+    return HTMLPage.section("Calibration's end", chart + "<p class=\"note\">\(escaped(settling.text)).</p>\n")
   }
 
   private var sampleAnswers: String {

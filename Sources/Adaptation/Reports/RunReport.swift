@@ -109,6 +109,7 @@ public struct RunReport: Codable, Equatable, Sendable {
   public var curves: [Curve] = []
   /// A curve a file of held-out rows.
   public var heldOut: [Curve] = []
+  public var settling: SettlingReport?
   public var density: Density?
   public var sizes: [Size] = []
   public var durations: [Duration] = []

@@ -1,4 +1,5 @@
 internal import Checkpoints
+public import Tickets
 public import Torch
 
 public enum TrainingMethod: String, Codable, Sendable, CaseIterable {
@@ -29,6 +30,15 @@ public struct RunConfiguration: Codable, Equatable, Sendable {
   /// Fraction of the scoped weights that stays frozen.
   public var sparsity = 0.9
   public var calibration = Calibration.epochs(1)
+  /// nil: by update, after a single step by gradient.
+  public var rankBy: Ranking?
+  public var quota = TicketSelection.Quota.global
+  /// Which weights a ticket may have.
+  public var scope = ScopeParts.projections
+  /// Sparsities of tickets that are trained in turn, each to find the next, the last of them that of `sparsity`.
+  public var iterations: [Double] = []
+  /// nil: calibration has the length that `calibration` says.
+  public var stopping: CalibrationStopping?
   /// A mask file to use instead of calibrating.
   public var mask: String?
   /// Earlier tickets, mask files and adapter directories: their weights stay as they are, and no new ticket gets them.
@@ -71,6 +81,7 @@ public struct RunConfiguration: Codable, Equatable, Sendable {
       "left out with low-rank adaptation, which changes whole matrices")
     try require(
       method != .lota || layers == .all, "layers", layers.rawValue, "all where a ticket is trained")
+    if method == .lota { try validateTicket() }
     try validation.validate()
     try replay.validate(shuffles: training.shuffles)
     try require((memoryBudget ?? 1) >= 1, "memory-budget", memoryBudget ?? 0, "a positive number of bytes")

@@ -10,6 +10,10 @@ public struct RunDirectory: Sendable {
   public var metricsPath: String { FileSystem.join(path, "metrics.jsonl") }
   public var validationPath: String { FileSystem.join(path, "validation.jsonl") }
   public var maskPath: String { FileSystem.join(path, "mask.safetensors") }
+  /// Of an iteration, counted from one.
+  public func maskPath(iteration: Int) -> String { FileSystem.join(path, "mask-\(iteration).safetensors") }
+  /// Of a calibration alone that leaves the weights where they are.
+  public var scoresPath: String { FileSystem.join(path, "scores.safetensors") }
   public var adapterPath: String { FileSystem.join(path, "adapter") }
   public var modelPath: String { FileSystem.join(path, "model") }
   public var reportPath: String { FileSystem.join(path, "report.html") }

@@ -1,4 +1,5 @@
 internal import Checkpoints
+internal import Reports
 internal import Tickets
 internal import Torch
 
@@ -7,17 +8,17 @@ extension RunReport {
   public init(_ outcome: RunOutcome, configuration: RunConfiguration, title: String) {
     self.init(title: title)
     self.configuration = configuration.settings
-    curves = Phase.allCases.compactMap { phase in
-      let records = outcome.records.filter { $0.phase == phase }
-      return records.isEmpty ? nil : Curve(name: phase.rawValue, records: records)
-    }
+    curves = outcome.records.reduce(into: [String]()) { names, record in
+      if names.last != record.phaseName { names.append(record.phaseName) }
+    }.map { name in Curve(name: name, records: outcome.records.filter { $0.phaseName == name }) }
+    settling = outcome.settling
     heldOut = Dictionary(grouping: outcome.validations, by: \.data).sorted { $0.key < $1.key }.map { data, records in
       Curve(name: data, steps: records.map(\.step), tokenLoss: records.map(\.tokenLoss))
     }
     density = outcome.mask.map { Density($0) }
     sizes = outcome.sizes
     durations = outcome.seconds.map { part, seconds in
-      let tokens = outcome.records.filter { $0.phase.rawValue == part }.reduce(0) { $0 + $1.tokens }
+      let tokens = outcome.records.filter { $0.phaseName == part }.reduce(0) { $0 + $1.tokens }
       return Duration(name: part, seconds: seconds, tokens: tokens > 0 ? tokens : nil)
     }
     peakMemoryBytes = Engine.peakMemoryInBytes
@@ -61,6 +62,7 @@ extension RunConfiguration {
     if method == .lota {
       settings.append(RunReport.Setting(name: "sparsity", value: "\(sparsity)"))
       settings.append(RunReport.Setting(name: "calibration", value: mask ?? calibration.text))
+      if mask == nil { settings += ticketSettings }
     }
     if method == .lora {
       settings.append(RunReport.Setting(name: "rank", value: "\(lora.rank)"))
@@ -79,6 +81,25 @@ extension RunConfiguration {
     }
     if layers != .all { settings.append(RunReport.Setting(name: "layers", value: layers.rawValue)) }
     return settings + training.settings
+  }
+}
+
+extension RunConfiguration {
+  /// How the ticket was found, where that is not the default way.
+  private var ticketSettings: [RunReport.Setting] {
+    var settings: [RunReport.Setting] = []
+    if calibration != .steps(0) { settings.append(RunReport.Setting(name: "ranked by", value: ranking.rawValue)) }
+    if quota != .global { settings.append(RunReport.Setting(name: "quota", value: quota.rawValue)) }
+    if scope != .projections { settings.append(RunReport.Setting(name: "scope", value: scope.text)) }
+    if !iterations.isEmpty {
+      let text = sparsities.map { "\($0)" }.joined(separator: ", ")
+      settings.append(RunReport.Setting(name: "tickets in turn", value: text))
+    }
+    if let stopping {
+      let text = "once tickets \(stopping.interval) steps apart share \(NumberText.percent(stopping.overlap))"
+      settings.append(RunReport.Setting(name: "calibration ends", value: text))
+    }
+    return settings
   }
 }
 

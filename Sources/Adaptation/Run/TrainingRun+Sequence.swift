@@ -1,4 +1,3 @@
-internal import Decoder
 internal import Tickets
 
 extension Adapter {
@@ -18,9 +17,4 @@ extension RunConfiguration {
     case .fft: "\(count) applied to the base; the model that is written holds what they changed"
     }
   }
-}
-
-extension LanguageModel {
-  /// Shapes of the weights that a ticket may have.
-  var scopedShapes: [String: [Int]] { shapes.filter { TicketScope.Weight(name: $0.key) != nil } }
 }

@@ -60,9 +60,9 @@ struct Validator {
     }
   }
 
-  /// Calibration is a means: its weights are not scored.
+  /// Calibration, and tickets that only find the next, are a means: their weights are not scored.
   func isDue(_ report: StepReport) -> Bool {
-    report.record.phase != .calibration
+    (report.record.phase == .adaptation || report.record.phase == .training)
       && (report.record.step % settings.every == 0 || report.record.step == report.stepCount)
   }
 

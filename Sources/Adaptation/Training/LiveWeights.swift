@@ -1,6 +1,6 @@
 internal import Checkpoints
 package import Decoder
-package import Tickets
+internal import Tickets
 internal import Torch
 
 /// Tensors in memory as a source for ticket selection. The tensors must not change while it is read.
@@ -46,18 +46,5 @@ package struct LiveWeights: WeightSource, @unchecked Sendable {
 
   private static func missing(_ name: String) -> CheckpointError {
     .tensorNotFound(name: name, path: "the model in memory")
-  }
-}
-
-/// Zeros in another source's shapes: against it, the other's own values are ranked.
-package struct ZeroWeights: WeightSource {
-  private let shapes: any WeightSource
-
-  package init(like shapes: any WeightSource) { self.shapes = shapes }
-
-  package func shape(of name: String) throws -> [Int] { try shapes.shape(of: name) }
-
-  package func readFloats(of name: String, range: Range<Int>, into buffer: UnsafeMutableBufferPointer<Float>) throws {
-    for index in 0..<range.count { buffer[index] = 0 }
   }
 }

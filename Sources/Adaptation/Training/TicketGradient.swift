@@ -1,3 +1,4 @@
+internal import Tickets
 internal import Torch
 
 /// How a ticket's gradient entries are come by.
@@ -16,8 +17,9 @@ public enum TicketGradient: String, Codable, Sendable, CaseIterable {
   /// Time that the entries of that share of a matrix take by themselves, over the whole product's, as measured: 0.39 at 0.1.
   static func timeShare(density: Double) -> Double { 0.13 + 2.6 * density }
 
-  func samples(entries: Int, of shape: [Int], _ dtype: DType, on device: Device) -> Bool {
-    guard shape.count == 2, Kernels.canSampleProducts(dtype, on: device) else { return false }
+  /// Embeddings and head have gradients of their own making, which are whole.
+  func samples(entries: Int, of name: String, shape: [Int], _ dtype: DType, on device: Device) -> Bool {
+    guard TicketScope.Weight(name: name) != nil, Kernels.canSampleProducts(dtype, on: device) else { return false }
     switch self {
     case .dense: return false
     case .sampled: return true

@@ -96,7 +96,7 @@ package final class TicketSink: TrainingSink {
       entries[entry.name] = try Entry(
         parameter, indices: indices,
         samples: options.ticketGradient.samples(
-          entries: indices.count, of: parameter.shape, parameter.value.dtype, on: model.device),
+          entries: indices.count, of: entry.name, shape: parameter.shape, parameter.value.dtype, on: model.device),
         optimizer: options.optimizer)
     }
     guard !entries.isEmpty else { throw TrainingError.ticketIsEmpty }

@@ -33,14 +33,20 @@ package struct TrainingPhase {
     order = BatchOrder(options, rowCount: rows.count)
   }
 
-  /// - Parameter observe: called after every step.
+  /// - Parameters:
+  ///   - isFinished: asked after every step, whether the phase may end before its last one.
+  ///   - observe: called after every step.
   /// - Throws: ``TrainingError/stopped(phase:step:)`` when the observer says so.
-  package func run(_ model: LanguageModel, sink: any TrainingSink, observe: (StepReport) throws -> Disposition) throws {
+  package func run(
+    _ model: LanguageModel, sink: any TrainingSink, isFinished: () -> Bool = { false },
+    observe: (StepReport) throws -> Disposition
+  ) throws {
     let largest = LargestBackwardPass(order, rows: rows.map(RowSize.init), maximumTokens: options.microBatchTokens)
     try model.reserve(tokens: largest.tokens, labels: largest.labels, activations: options.activations, sink: sink)
     for step in 0..<order.stepCount {
       let report = try train(step, model, sink)
       guard try observe(report) == .proceed else { throw TrainingError.stopped(phase: phase, step: report.record.step) }
+      if isFinished() { return }
     }
   }
 

@@ -121,6 +121,8 @@ ct_status ct_fill_normal(ct_tensor tensor, double deviation, uint64_t seed) CT_N
 ct_status ct_gemm(ct_tensor a, bool transpose_a, ct_tensor b, bool transpose_b, double alpha, double beta, ct_tensor out) CT_NOEXCEPT;
 /* out += alpha * source (shapes broadcast to out's). */
 ct_status ct_add(ct_tensor out, ct_tensor source, double alpha) CT_NOEXCEPT;
+/* out += a * b, element by element; all of one type. */
+ct_status ct_add_product(ct_tensor out, ct_tensor a, ct_tensor b) CT_NOEXCEPT;
 ct_status ct_scale(ct_tensor tensor, double factor) CT_NOEXCEPT;
 /* Sum over all elements, accumulated in double for float32 on the CPU. Waits for the device. */
 ct_status ct_sum(ct_tensor tensor, double *out) CT_NOEXCEPT;

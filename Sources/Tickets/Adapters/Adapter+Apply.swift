@@ -80,16 +80,25 @@ extension Adapter {
     adding: Bool, bufferByteCount: Int
   ) throws {
     try FileSystem.publishDirectory(directory, overwrite: overwrite) { temporary in
-      let writer = try ShardedCheckpointWriter(directory: temporary, tensors: model.tensors)
-      for tensor in model.tensors {
-        let entries = try adapters.compactMap { try $0.entries(of: tensor.name, base: base) }
-        try copy(tensor, of: model, changedBy: entries, adding: adding, bufferByteCount: bufferByteCount) {
-          try writer.append(tensor.name, $0)
-        }
-      }
-      try writer.finish()
+      try writeWeights(
+        of: model, to: temporary, adapters: adapters, base: base, adding: adding, bufferByteCount: bufferByteCount)
       try FileSystem.copyAuxiliaryModelFiles(from: source, to: temporary)
     }
+  }
+
+  /// A model's weights with adapters' differences added or taken away, as files in a directory.
+  static func writeWeights(
+    of model: Checkpoint, to directory: String, adapters: [Adapter], base: Checkpoint?, adding: Bool,
+    bufferByteCount: Int
+  ) throws {
+    let writer = try ShardedCheckpointWriter(directory: directory, tensors: model.tensors)
+    for tensor in model.tensors {
+      let entries = try adapters.compactMap { try $0.entries(of: tensor.name, base: base) }
+      try copy(tensor, of: model, changedBy: entries, adding: adding, bufferByteCount: bufferByteCount) {
+        try writer.append(tensor.name, $0)
+      }
+    }
+    try writer.finish()
   }
 
   private static func copy(

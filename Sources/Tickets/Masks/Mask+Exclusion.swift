@@ -12,20 +12,30 @@ extension Mask {
 
   /// Every weight that is in any of several tickets, whatever tensors each covers; nil for none.
   ///
+  /// The union keeps a base's fingerprint when all tickets name the same.
+  ///
   /// - Parameters:
   ///   - paths: mask files and adapter directories.
-  ///   - shapes: the model's tensors.
+  ///   - shapes: the model's tensors; nil: the tickets have to agree among themselves.
   /// - Throws: `maskDoesNotFit` with the path and every mismatch, and what reading throws.
-  public static func union(of paths: [String], shapes: [String: [Int]]) throws -> Mask? {
+  public static func union(of paths: [String], shapes: [String: [Int]]? = nil) throws -> Mask? {
     guard !paths.isEmpty else { return nil }
     var bits: [String: BitMask] = [:]
+    var known = shapes ?? [:]
+    var fingerprints: Set<String?> = []
     for path in paths {
       let ticket = try Mask(ticket: path)
-      let problems = ticket.mismatches(with: shapes)
+      if shapes == nil {
+        for entry in ticket.entries where known[entry.name] == nil { known[entry.name] = entry.shape }
+      }
+      let problems = ticket.mismatches(with: known)
       guard problems.isEmpty else { throw TicketsError.maskDoesNotFit(problems.map { "\(path): \($0)" }) }
       for entry in ticket.entries { bits[entry.name] = bits[entry.name]?.union(entry.bits) ?? entry.bits }
+      fingerprints.insert(ticket.baseFingerprint)
     }
-    return try Mask(entries: bits.map { Entry(name: $0, shape: shapes[$0] ?? [], bits: $1) })
+    return try Mask(
+      entries: bits.map { Entry(name: $0, shape: known[$0] ?? [], bits: $1) },
+      baseFingerprint: fingerprints.count == 1 ? fingerprints.first ?? nil : nil)
   }
 
   /// Number of weights in both masks; they need not cover the same tensors.

@@ -9,13 +9,27 @@ extension TicketSelection {
   /// - Parameter excluding: weights that may not be selected.
   /// - Throws: `sparsityOutOfRange`, `countOutOfRange`, `shapeMismatch`, `capacityTooSmall`.
   public static func random(
-    shapes: [String: [Int]], amount: Amount, seed: UInt64, excluding: Mask? = nil, baseFingerprint: String? = nil
+    shapes: [String: [Int]], amount: Amount, quota: Quota = .global, seed: UInt64, excluding: Mask? = nil,
+    baseFingerprint: String? = nil
+  ) throws -> Mask {
+    var stream = RandomStream(seed: seed, purpose: "random-ticket")
+    guard quota == .perTensor else {
+      return try random(
+        shapes: shapes, amount: amount, &stream, excluding: excluding, baseFingerprint: baseFingerprint)
+    }
+    return try perTensor(Array(shapes.keys), amount: amount, baseFingerprint: baseFingerprint) { name in
+      try random(shapes: [name: shapes[name] ?? []], amount: amount, &stream, excluding: excluding)
+    }
+  }
+
+  private static func random(
+    shapes: [String: [Int]], amount: Amount, _ stream: inout RandomStream, excluding: Mask?,
+    baseFingerprint: String? = nil
   ) throws -> Mask {
     let tensors = try plannedTensors(names: Array(shapes.keys), excluding: excluding) { shapes[$0] ?? [] }
     let keep = try checkedCount(amount, of: tensors)
     let plan = ChunkPlan(tensors: tensors)
 
-    var stream = RandomStream(seed: seed, purpose: "random-ticket")
     var wanted = keep
     var left = plan.count - tensors.reduce(0) { $0 + ($1.excluded?.populationCount ?? 0) }
     for chunk in plan.chunks {

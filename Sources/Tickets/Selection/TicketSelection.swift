@@ -32,6 +32,15 @@ public enum TicketSelection {
     }
   }
 
+  /// Whether tensors compete for the ticket's weights.
+  public enum Quota: String, CaseIterable, Codable, Sendable {
+    /// All weights in scope are ranked together.
+    case global
+    /// Each tensor keeps its own share: round-half-to-even((1 - sparsity) * n_t) of its n_t weights. The ticket has exactly the
+    /// sum of these, which may differ from the global count by half a weight a tensor.
+    case perTensor = "per-tensor"
+  }
+
   /// What to do when fewer weights differ from zero than are to be kept.
   public enum UnchangedWeights: Sendable {
     /// Throw `fewerChangedThanRequested`.
@@ -67,19 +76,46 @@ public enum TicketSelection {
   /// - Parameters:
   ///   - names: the scoped tensors, in any order.
   ///   - amount: k, or the sparsity it follows from; relative to all of `names`, exclusion or not.
+  ///   - quota: per tensor needs an amount by sparsity.
   ///   - excluding: weights that may not be selected (LoTTO); tensors outside `names` are ignored.
   ///   - baseFingerprint: written into the mask.
   ///   - progress: called from any thread with the fraction done.
   /// - Throws: `sparsityOutOfRange`, `countOutOfRange`, `duplicateTensor`, `shapeMismatch`, `notFinite`,
   ///   `fewerChangedThanRequested`, `capacityTooSmall`, and what the sources throw.
   public static func select(
-    base: any WeightSource, tuned: any WeightSource, names: [String], amount: Amount, excluding: Mask? = nil,
-    unchanged: UnchangedWeights = .refuse, baseFingerprint: String? = nil,
+    base: any WeightSource, tuned: any WeightSource, names: [String], amount: Amount, quota: Quota = .global,
+    excluding: Mask? = nil, unchanged: UnchangedWeights = .refuse, baseFingerprint: String? = nil,
     progress: (@Sendable (Double) -> Void)? = nil
   ) throws -> Mask {
-    try select(
-      base: base, tuned: tuned, names: names, amount: amount, excluding: excluding, unchanged: unchanged,
-      baseFingerprint: baseFingerprint, tuning: Tuning(), progress: progress)
+    guard quota == .perTensor else {
+      return try select(
+        base: base, tuned: tuned, names: names, amount: amount, excluding: excluding, unchanged: unchanged,
+        baseFingerprint: baseFingerprint, tuning: Tuning(), progress: progress)
+    }
+    return try perTensor(names, amount: amount, baseFingerprint: baseFingerprint) { name in
+      try select(
+        base: base, tuned: tuned, names: [name], amount: amount, excluding: excluding, unchanged: unchanged,
+        tuning: Tuning())
+    }
+  }
+
+  /// A ticket of one selection for each tensor.
+  static func perTensor(
+    _ names: [String], amount: Amount, baseFingerprint: String?, _ selection: (String) throws -> Mask
+  ) throws -> Mask {
+    guard case .sparsity(let sparsity) = amount else { throw TicketsError.countNeedsGlobalQuota }
+    guard Set(names).count == names.count else {
+      let repeated = names.first { name in names.count { $0 == name } > 1 }
+      throw TicketsError.duplicateTensor(repeated ?? "")
+    }
+    let entries = try TicketScope.canonicalOrder(names).flatMap { name in
+      do {
+        return try selection(name).entries
+      } catch let error as TicketsError where error.isAboutCounts {
+        throw TicketsError.inTensor(name, error)
+      }
+    }
+    return try Mask(entries: entries, sparsity: sparsity, baseFingerprint: baseFingerprint)
   }
 
   package static func select(
@@ -124,10 +160,20 @@ public enum TicketSelection {
   /// How many weights a selection will keep; said before anything is read, or calibrated.
   ///
   /// - Parameter shapes: of the scoped tensors.
-  /// - Throws: `sparsityOutOfRange`, `countOutOfRange`, `shapeMismatch`, `capacityTooSmall`.
-  public static func count(_ amount: Amount, shapes: [String: [Int]], excluding: Mask? = nil) throws -> Int {
-    try checkedCount(
-      amount, of: try plannedTensors(names: Array(shapes.keys), excluding: excluding) { shapes[$0] ?? [] })
+  /// - Throws: `sparsityOutOfRange`, `countOutOfRange`, `shapeMismatch`, `capacityTooSmall`; these `inTensor` where each has its
+  ///   own quota.
+  public static func count(
+    _ amount: Amount, shapes: [String: [Int]], quota: Quota = .global, excluding: Mask? = nil
+  ) throws -> Int {
+    let tensors = try plannedTensors(names: Array(shapes.keys), excluding: excluding) { shapes[$0] ?? [] }
+    guard quota == .perTensor else { return try checkedCount(amount, of: tensors) }
+    return try tensors.reduce(0) { total, tensor in
+      do {
+        return try total + checkedCount(amount, of: [tensor])
+      } catch let error as TicketsError where error.isAboutCounts {
+        throw TicketsError.inTensor(tensor.name, error)
+      }
+    }
   }
 
   static func checkedCount(_ amount: Amount, of tensors: [ChunkPlan.Tensor]) throws -> Int {

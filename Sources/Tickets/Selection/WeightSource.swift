@@ -29,3 +29,16 @@ extension WeightSource {
     return try body(UnsafePointer(start))
   }
 }
+
+/// Zeros in another source's shapes: against it, the other's own values are ranked.
+public struct ZeroWeights: WeightSource {
+  private let shapes: any WeightSource
+
+  public init(like shapes: any WeightSource) { self.shapes = shapes }
+
+  public func shape(of name: String) throws -> [Int] { try shapes.shape(of: name) }
+
+  public func readFloats(of name: String, range: Range<Int>, into buffer: UnsafeMutableBufferPointer<Float>) throws {
+    for index in 0..<range.count { buffer[index] = 0 }
+  }
+}

@@ -3,11 +3,17 @@ import ArgumentParser
 
 struct Calibrate: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Train all parameters and keep the model, to extract a ticket from.",
+    abstract: "Calibrate alone: keep the model, or scores of its weights, to extract a ticket from.",
     discussion: """
+      Trains all parameters and keeps the model; with --rank-by gradient, snip or squared-gradient the weights stay, and
+      scores.safetensors holds what to rank them by.
+
       Example: lota calibrate --model models/smollm2 --data rows.jsonl --epochs 1 --out runs/calibration
                lota mask extract --base models/smollm2 --tuned runs/calibration/model --out sql.mask
                lota train --model models/smollm2 --data rows.jsonl --mask sql.mask --out runs/sql
+
+               lota calibrate --model models/smollm2 --data rows.jsonl --steps 8 --rank-by snip --out runs/snip
+               lota mask extract --scores runs/snip/scores.safetensors --out snip.mask
       """)
 
   @OptionGroup var options: ModelOptions
@@ -17,16 +23,27 @@ struct Calibrate: ParsableCommand {
   var out: String
 
   @OptionGroup var sequence: SequenceOptions
+  @OptionGroup var calibration: CalibrationOptions
+
+  @Option(help: "Sparsity of the tickets that are compared when calibration ends by itself. Default: 0.9.")
+  var sparsity: Double?
+
+  func validate() throws {
+    if sparsity != nil, !calibration.selfStopping, calibration.stopOverlap == nil {
+      throw ValidationError(
+        "--sparsity needs --self-stopping or --stop-overlap: the ticket's own is given to mask extract")
+    }
+  }
 
   func run() throws {
     try options.compute.apply()
     var configuration = try training.configuration(model: options.model, compute: options.compute)
-    configuration.method = .fft
     sequence.apply(to: &configuration)
-    configuration.exclude += sequence.adapters
-    if training.schedule.steps == nil, training.schedule.epochs == nil { configuration.training.length = .epochs(1) }
+    calibration.apply(to: &configuration)
+    if let sparsity { configuration.sparsity = sparsity }
+    configuration.calibration = training.schedule.steps.map { .steps($0) } ?? .epochs(training.schedule.epochs ?? 1)
     let renderer = RunRenderer()
-    let outcome = try TrainingRun(configuration, output: out) { renderer.show($0) }.run()
-    Output.result(outcome.modelPath ?? out)
+    let outcome = try TrainingRun(configuration, output: out) { renderer.show($0) }.calibrate()
+    Output.result(outcome.modelPath ?? outcome.scoresPath ?? out)
   }
 }

@@ -6,68 +6,21 @@ import Tickets
 struct MaskCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "mask", abstract: "Extract, inspect and combine masks.",
-    subcommands: [Extract.self, Random.self, Inspect.self, Overlap.self, Complement.self, Union.self])
+    subcommands: [
+      MaskExtract.self, Random.self, Inspect.self, Overlap.self, Complement.self, Union.self, Capacity.self,
+    ])
 
-  fileprivate static func scopedNames(of model: Checkpoint) throws -> [String] {
-    let names = TicketScope.scopedNames(of: model.tensors.map(\.name))
-    guard !names.isEmpty else { throw TicketsError.noScopedWeights(found: model.tensors.count) }
-    return names
+  static func scopedNames(of model: Checkpoint, _ options: ScopeOptions) throws -> [String] {
+    try (options.scope ?? .projections).names(in: model.tensors.map(\.name))
   }
 
-  fileprivate static func shapes(of names: [String], in model: Checkpoint) throws -> [String: [Int]] {
+  static func shapes(of names: [String], in model: Checkpoint) throws -> [String: [Int]] {
     Dictionary(uniqueKeysWithValues: try names.map { ($0, try model.shape(of: $0)) })
   }
 
-  fileprivate static func write(_ mask: Mask, to path: String) throws {
+  static func write(_ mask: Mask, to path: String) throws {
     try mask.write(to: path)
     Output.result("\(path): \(mask.keptCount) of \(mask.scopedCount) weights")
-  }
-
-  struct Extract: ParsableCommand {
-    static let configuration = CommandConfiguration(
-      abstract: "The weights that a fine-tune changed most, ranked over the whole model.",
-      discussion: "Example: lota mask extract --base models/smollm2 --tuned runs/calibration/model --out sql.mask")
-
-    @Option(help: ArgumentHelp("Base model directory.", valueName: "dir")) var base: String
-    @Option(help: ArgumentHelp("Fine-tuned model directory.", valueName: "dir")) var tuned: String
-    @Option(help: "Fraction of the scoped weights that stays frozen, in [0, 1).") var sparsity = 0.9
-    @Option(help: ArgumentHelp("Mask file to write.", valueName: "file")) var out: String
-    @OptionGroup var exclusion: ExclusionOptions
-    @Flag(help: "When too few weights changed, fill up with unchanged ones in canonical order.") var fill = false
-    @Flag(help: "Print one JSON object with counts and times.") var json = false
-
-    func run() throws {
-      let clock = ContinuousClock()
-      let start = clock.now
-      let base = try Checkpoint(directory: base)
-      let tuned = try Checkpoint(directory: tuned)
-      let names = try MaskCommand.scopedNames(of: base)
-      let excluded = try Mask.union(
-        of: exclusion.exclude, shapes: try MaskCommand.shapes(of: base.tensors.map(\.name), in: base))
-      let fingerprint = try ModelFingerprint(base).value
-      let identified = clock.now
-      let mask = try TicketSelection.select(
-        base: base, tuned: tuned, names: names, amount: .sparsity(sparsity),
-        excluding: excluded,
-        unchanged: fill ? .fillInOrder : .refuse, baseFingerprint: fingerprint)
-      let selected = clock.now
-      guard json else { return try MaskCommand.write(mask, to: out) }
-      try mask.write(to: out)
-      try Output.json(
-        Figures(
-          mask: out, kept: mask.keptCount, scoped: mask.scopedCount, seconds: (selected - identified) / .seconds(1),
-          fingerprintSeconds: (identified - start) / .seconds(1)))
-    }
-
-    private struct Figures: Encodable {
-      let mask: String
-      let kept: Int
-      let scoped: Int
-      /// Of the selection alone.
-      let seconds: Double
-      /// Of reading and hashing the base.
-      let fingerprintSeconds: Double
-    }
   }
 
   struct Random: ParsableCommand {
@@ -79,16 +32,17 @@ struct MaskCommand: ParsableCommand {
     @Option(help: "Fraction of the scoped weights that stays frozen, in [0, 1).") var sparsity = 0.9
     @Option(help: "Seed of the draw.") var seed: UInt64 = 0
     @OptionGroup var exclusion: ExclusionOptions
+    @OptionGroup var scope: ScopeOptions
     @Option(help: ArgumentHelp("Mask file to write.", valueName: "file")) var out: String
 
     func run() throws {
       let model = try Checkpoint(directory: model)
-      let names = try MaskCommand.scopedNames(of: model)
+      let names = try MaskCommand.scopedNames(of: model, scope)
       let shapes = try MaskCommand.shapes(of: names, in: model)
       let excluded = try Mask.union(
         of: exclusion.exclude, shapes: try MaskCommand.shapes(of: model.tensors.map(\.name), in: model))
       let mask = try TicketSelection.random(
-        shapes: shapes, amount: .sparsity(sparsity), seed: seed, excluding: excluded,
+        shapes: shapes, amount: .sparsity(sparsity), quota: scope.quota ?? .global, seed: seed, excluding: excluded,
         baseFingerprint: try ModelFingerprint(model).value)
       try MaskCommand.write(mask, to: out)
     }
@@ -139,20 +93,41 @@ struct MaskCommand: ParsableCommand {
 
   struct Union: ParsableCommand {
     static let configuration = CommandConfiguration(
-      abstract: "The weights that are in any of several masks.",
+      abstract: "The weights that are in any of several tickets: mask files and adapter directories.",
       discussion: "Example: lota mask union sql.mask math.mask --out both.mask")
 
-    @Argument(help: "Two mask files or more.") var files: [String]
+    @Argument(help: "Two tickets or more.") var files: [String]
     @Option(help: ArgumentHelp("Mask file to write.", valueName: "file")) var out: String
 
     func validate() throws {
-      guard files.count >= 2 else { throw ValidationError("give at least two mask files") }
+      guard files.count >= 2 else { throw ValidationError("give at least two tickets") }
     }
 
     func run() throws {
-      var union = try Mask(path: files[0])
-      for file in files.dropFirst() { union = try union.union(Mask(path: file)) }
-      try MaskCommand.write(union, to: out)
+      if let union = try Mask.union(of: files) { try MaskCommand.write(union, to: out) }
+    }
+  }
+
+  struct Capacity: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "How many weights tickets leave free, by layer and projection, and whether another one fits.",
+      discussion: "Example: lota mask capacity --model models/smollm2 --ticket runs/sql/adapter --sparsity 0.9")
+
+    @Option(help: ArgumentHelp("Model directory.", valueName: "dir")) var model: String
+    @Option(help: ArgumentHelp("Mask file or adapter directory; may be repeated.", valueName: "ticket"))
+    var ticket: [String] = []
+    @Option(help: "Whether another ticket of this sparsity fits.") var sparsity: Double?
+    @OptionGroup var scope: ScopeOptions
+    @Flag(help: "Print one JSON object.") var json = false
+
+    func run() throws {
+      let model = try Checkpoint(directory: model)
+      let taken = try Mask.union(
+        of: ticket, shapes: try MaskCommand.shapes(of: model.tensors.map(\.name), in: model))
+      let names = try MaskCommand.scopedNames(of: model, scope)
+      let capacity = try TicketCapacity(shapes: try MaskCommand.shapes(of: names, in: model), taken: taken)
+      let figures = try CapacityFigures(capacity, sparsity: sparsity, quota: scope.quota ?? .global)
+      if json { try Output.json(figures) } else { Output.result(figures.text) }
     }
   }
 }

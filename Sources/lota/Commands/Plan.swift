@@ -48,6 +48,7 @@ struct Plan: ParsableCommand {
   func validate() throws {
     let counts = [rows, meanLength].compactMap { $0 }
     try lora.validate(method, ticket)
+    try ticket.validate(method)
     try sequence.exclusion.validate(method)
     try layers.validate(method)
     guard data != nil || sequence.replay.isEmpty else { throw ValidationError("--replay needs --data") }

@@ -34,6 +34,7 @@ struct Train: ParsableCommand {
 
   func validate() throws {
     try lora.validate(method, ticket)
+    try ticket.validate(method)
     try sequence.exclusion.validate(method)
     try layers.validate(method)
   }

@@ -51,15 +51,26 @@ struct TicketOptions: ParsableArguments {
   @Option(help: "Calibrate on this share of the rows, in epochs. Default: 1.")
   var calibrationFraction: Double?
 
+  @Option(
+    help: ArgumentHelp(
+      "Tickets in turn, 0.9,0.99 for example: train one, take the next from what it changed most, train that.",
+      valueName: "sparsities"))
+  var iterate: IteratedSparsities?
+
   @Option(help: ArgumentHelp("Mask file to use instead of calibrating.", valueName: "file"))
   var mask: String?
+
+  @OptionGroup var calibration: CalibrationOptions
+
+  /// Names of those given that say how a ticket is found.
+  private var found: [String] { (iterate == nil ? [] : ["--iterate"]) + calibration.given }
 
   /// Names of the options given.
   var given: [String] {
     [
       ("--sparsity", sparsity != nil), ("--calibration-steps", calibrationSteps != nil),
       ("--calibration-fraction", calibrationFraction != nil), ("--mask", mask != nil),
-    ].filter(\.1).map(\.0)
+    ].filter(\.1).map(\.0) + found
   }
 
   func validate() throws {
@@ -69,6 +80,26 @@ struct TicketOptions: ParsableArguments {
     if mask != nil, calibrationSteps != nil || calibrationFraction != nil {
       throw ValidationError("--mask replaces calibration: leave out --calibration-steps and --calibration-fraction")
     }
+    if mask != nil, let option = found.first {
+      throw ValidationError("--mask holds a ticket that is found already: leave out \(option)")
+    }
+    if iterate != nil, sparsity != nil {
+      throw ValidationError("--iterate and --sparsity exclude each other: the last of --iterate is the sparsity")
+    }
+    if let steps = calibrationSteps, steps < 2 {
+      let refused = calibration.given.filter {
+        $0.hasPrefix("--stop") || $0.hasPrefix("--self") || ($0 == "--rank-by" && steps == 0)
+      }
+      if let option = refused.first {
+        throw ValidationError("\(option) needs more than --calibration-steps \(steps)")
+      }
+    }
+  }
+
+  func validate(_ method: TrainingMethod) throws {
+    if method == .fft, let option = found.first {
+      throw ValidationError("\(option) is for tickets: leave it out with --method fft")
+    }
   }
 
   func apply(to configuration: inout RunConfiguration) {
@@ -76,6 +107,11 @@ struct TicketOptions: ParsableArguments {
     if let calibrationSteps { configuration.calibration = .steps(calibrationSteps) }
     if let calibrationFraction { configuration.calibration = .epochs(calibrationFraction) }
     configuration.mask = mask
+    calibration.apply(to: &configuration)
+    if let values = iterate?.values, let last = values.last {
+      configuration.iterations = Array(values.dropLast())
+      configuration.sparsity = last
+    }
   }
 }
 

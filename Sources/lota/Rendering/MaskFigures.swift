@@ -37,22 +37,23 @@ struct MaskFigures: Encodable {
   let sparsity: Double
   let base: String?
   let layers: [DensityTable.Row]
+  /// Density of tensors outside the layers' projections.
+  let others: [String: Double]
 
   init(_ mask: Mask) {
     kept = mask.keptCount
     scoped = mask.scopedCount
     sparsity = mask.sparsity
     base = mask.baseFingerprint
-    layers = DensityTable.rows(MaskDensity(mask))
+    let density = MaskDensity(mask)
+    layers = DensityTable.rows(density)
+    others = Dictionary(uniqueKeysWithValues: density.others.map { ($0.name, $0.cell.density) })
   }
 
   var text: String {
-    """
-    kept \(kept) of \(scoped) scoped weights (sparsity \(sparsity))
-    base \(base ?? "unknown")
-
-    \(DensityTable.text(layers))
-    """
+    let head = ["kept \(kept) of \(scoped) scoped weights (sparsity \(sparsity))", "base \(base ?? "unknown")"]
+    let more = others.sorted { $0.key < $1.key }.map { "\($0.key)  \(Format.percent($0.value, digits: 2))" }
+    return (head + more + ["", DensityTable.text(layers)]).joined(separator: "\n")
   }
 }
 

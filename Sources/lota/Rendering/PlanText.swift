@@ -23,6 +23,13 @@ enum PlanText {
     if let ticket = plan.ticket {
       lines.append(
         row("ticket", "\(NumberText.grouped(ticket)) of \(NumberText.grouped(plan.scoped)) scoped weights"))
+      if let excluded = plan.excluded {
+        lines.append(
+          row(
+            "excluded",
+            "\(NumberText.grouped(excluded)) belong to earlier tickets, \(NumberText.grouped(plan.scoped - excluded)) are free"
+          ))
+      }
       lines.append(row("adapter", "\(Format.bytes(plan.resultBytes)) on disk"))
     } else if let lowRank = plan.lowRank {
       lines.append(row("low rank", "\(NumberText.grouped(lowRank)) numbers in matrices beside the weights"))
@@ -49,7 +56,7 @@ enum PlanText {
       let work = String(format: "%.3g", phase.operations / 1e12)
       let seconds = phase.seconds.map { ", about \(Format.seconds($0))" } ?? ""
       return row(
-        phase.phase.rawValue,
+        phase.name,
         "\(NumberText.grouped(phase.steps)) steps, \(NumberText.grouped(phase.tokens)) tokens, \(work) TFLOP\(seconds)")
     }
     guard let rate = plan.rate, let seconds = plan.seconds else {

@@ -11,6 +11,8 @@ struct RunSummary: Encodable {
   let trained: Int?
   let scoped: Int?
   let finalLoss: Double?
+  /// Where calibration was to end by itself.
+  let calibration: Settling?
   let seconds: [String: Double]
   let tokensPerSecond: [String: Double]
   let peakMemoryBytes: Int
@@ -23,6 +25,7 @@ struct RunSummary: Encodable {
     trained = outcome.mask?.keptCount ?? outcome.lora?.parameterCount
     scoped = outcome.mask?.scopedCount
     finalLoss = outcome.records.last?.loss
+    calibration = outcome.settling.map(Settling.init)
     seconds = Dictionary(uniqueKeysWithValues: outcome.seconds.map { ($0.part, $0.seconds) })
     var speeds: [String: Double] = [:]
     for phase in Phase.allCases {
@@ -35,6 +38,36 @@ struct RunSummary: Encodable {
     try RunReport(outcome, configuration: run.configuration, title: "Run \(run.directory.path)").write(to: report)
   }
 
+  /// How calibration ended by itself.
+  struct Settling: Encodable {
+    let settled: Bool
+    let plannedSteps: Int
+    let steps: Int
+    let savedSteps: Int
+    let savedShare: Double
+    let stopOverlap: Double
+    let stopEvery: Int
+    let checks: [TicketCheck]
+    let checkSeconds: Double
+
+    init(_ report: SettlingReport) {
+      settled = report.isSettled
+      plannedSteps = report.plannedSteps
+      steps = report.steps
+      savedSteps = report.plannedSteps - report.steps
+      savedShare = report.savedShare
+      stopOverlap = report.stopping.overlap
+      stopEvery = report.stopping.interval
+      checks = report.checks
+      checkSeconds = report.checkSeconds
+    }
+
+    var text: String {
+      let saved = settled ? ", \(Format.percent(savedShare, digits: 0)) saved" : ", its ticket did not settle"
+      return "\(steps) of \(plannedSteps) steps\(saved)"
+    }
+  }
+
   var text: String {
     var lines: [String] = []
     if let adapter { lines.append("adapter  \(adapter)") }
@@ -42,6 +75,7 @@ struct RunSummary: Encodable {
     lines.append("report   \(report)")
     if let trained, let scoped { lines.append("trained  \(trained) of \(scoped) scoped weights") }
     if let trained, scoped == nil { lines.append("trained  \(trained) numbers in low-rank matrices") }
+    if let calibration { lines.append("calibration  \(calibration.text)") }
     lines.append("memory   \(Format.bytes(peakMemoryBytes)) at the peak")
     return lines.joined(separator: "\n")
   }
