@@ -1,15 +1,22 @@
-"""Greedy generation of one sequence, beside transformers."""
+"""Greedy generation of one sequence, and of many in batches, beside transformers."""
 import json
 
 import flops
+import rows
 import table
 from context import note
 from processes import lota, peer
 
 PROMPT = "Once upon a time there was a village by the sea. Every morning the people of the village"
+RECIPE = 'name: generation\nprompt: "{prompt}"\n'
+BATCH = 16
 
 
 def run(context):
+    return one(context) + many(context)
+
+
+def one(context):
     ours, theirs, agree = [], [], []
     shared = ["--model", context.model, "--prompt", PROMPT]
     for turn in range(context.repeat):
@@ -24,13 +31,36 @@ def run(context):
             f"generation, turn {turn + 1}: lota {ours[-1][0]:.1f}, transformers {theirs[-1][0]:.1f} tokens/s; "
             f"{agree[-1]} of {len(tokens)} tokens the same"
         )
-    bound = context.read_bytes / flops.weight_bytes_per_token(context.config)
+    return figures(context, "generation, batch 1", ours, theirs, 1, new_tokens=len(tokens), same_tokens=min(agree))
+
+
+def many(context):
+    """Twice as many rows as a batch holds, with their own ends: transformers pads each batch and waits for its longest."""
+    ours, theirs = [], []
+    recipe, data = context.path("generation.yaml"), context.path("generation.jsonl")
+    with open(recipe, "w") as file:
+        file.write(RECIPE)
+    rows.problems(data, context.model, 2 * BATCH, context.source)
+    shared = ["--model", context.model, "--batch-size", BATCH]
+    for turn in range(context.repeat):
+        finished = lota("eval", *shared, "--task", f"{recipe}={data}", "--max-tokens", context.new_tokens, "--json")
+        work = json.loads(finished.output)["work"]
+        ours.append((work["generatedTokens"] / work["seconds"], finished.peak_gigabytes))
+        report, finished = peer("generation", *shared, "--data", data, "--new-tokens", context.new_tokens)
+        theirs.append((report["count"] / report["seconds"], finished.peak_gigabytes))
+        note(
+            f"generation in batches, turn {turn + 1}: lota {ours[-1][0]:.1f} ({work['generatedTokens']} tokens), "
+            f"transformers {theirs[-1][0]:.1f} ({report['count']} tokens) new tokens/s"
+        )
+    return figures(context, f"generation, batch {BATCH}", ours, theirs, BATCH, rows=2 * BATCH)
+
+
+def figures(context, what, ours, theirs, batch, **details):
+    """The bound is memory's: every weight is read once for a token of each sequence of the batch."""
+    bound = batch * context.read_bytes / flops.weight_bytes_per_token(context.config)
     speeds = [[speed for speed, _ in side] for side in (ours, theirs)]
     peaks = [[memory for _, memory in side] for side in (ours, theirs)]
     return [
-        table.row(
-            "generation, batch 1", "new tokens/s", speeds[0], "transformers", speeds[1], "higher", bound,
-            new_tokens=len(tokens), same_tokens=min(agree),
-        ),
-        table.row("generation, batch 1", "peak GB", peaks[0], "transformers", peaks[1], "lower"),
+        table.row(what, "new tokens/s", speeds[0], "transformers", speeds[1], "higher", bound, **details),
+        table.row(what, "peak GB", peaks[0], "transformers", peaks[1], "lower"),
     ]

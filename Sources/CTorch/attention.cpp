@@ -1,4 +1,5 @@
 #include <cmath>
+#include <cstring>
 
 #include "attention_cpu.h"
 #include "attention_cuda.h"
@@ -182,9 +183,17 @@ ct_status ct_cache_append(ct_tensor cache, ct_tensor rows, const int32_t *slots,
     const at::Tensor &from = get(rows);
     if (to.dim() != 4 || from.dim() != 2 || from.size(1) != to.size(2) * to.size(3) || from.scalar_type() != to.scalar_type())
       throw std::invalid_argument("the shapes do not fit");
-    for (int64_t b = 0; b < from.size(0); ++b) {
+    for (int64_t b = 0; b < from.size(0); ++b)
       if (slots[b] < 0 || slots[b] >= to.size(0) || places[b] < 0 || places[b] >= to.size(1))
         throw std::invalid_argument("a place lies outside the cache");
+    const bool is_plain = to.is_contiguous() && to.device().is_cpu() && from.device().is_cpu() && from.stride(1) == 1;
+    const size_t row_bytes = static_cast<size_t>(from.size(1)) * from.element_size();
+    for (int64_t b = 0; b < from.size(0); ++b) {
+      if (is_plain) {
+        std::memcpy(static_cast<char *>(to.data_ptr()) + (slots[b] * to.size(1) + places[b]) * row_bytes,
+                    static_cast<const char *>(from.data_ptr()) + b * from.stride(0) * from.element_size(), row_bytes);
+        continue;
+      }
       to[slots[b]][places[b]].copy_(from[b].view({to.size(2), to.size(3)}));
     }
   });

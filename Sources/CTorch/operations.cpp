@@ -1,6 +1,7 @@
 #include "boundary.h"
 #include "kernels.h"
 #include "product.h"
+#include "row_product.h"
 
 using namespace lota;
 
@@ -35,6 +36,22 @@ ct_status ct_gemm(ct_tensor a, bool transpose_a, ct_tensor b, bool transpose_b, 
         result.size(0) != left.size(0) || result.size(1) != right.size(1))
       throw std::invalid_argument("the shapes do not fit");
     matrix_product(left, right, alpha, beta, result);
+  });
+}
+
+ct_status ct_row_product(ct_tensor x, ct_tensor w, bool accumulate, ct_tensor out) noexcept {
+  return boundary("row product", [&] {
+    const at::Tensor &left = get(x), &right = get(w);
+    at::Tensor &result = get(out);
+    if (left.dim() != 2 || right.dim() != 2 || result.dim() != 2 || left.size(1) != right.size(1) ||
+        result.size(0) != left.size(0) || result.size(1) != right.size(0))
+      throw std::invalid_argument("the shapes do not fit");
+    if (is_float_matrix(left) && is_float_matrix(right) && is_float_matrix(result)) {
+      kernels::row_product({left.data_ptr<float>(), left.stride(0), right.data_ptr<float>(), right.stride(0), result.data_ptr<float>(),
+                            result.stride(0), left.size(0), left.size(1), right.size(0), accumulate});
+      return;
+    }
+    matrix_product(left, right.t(), 1, accumulate ? 1 : 0, result);
   });
 }
 

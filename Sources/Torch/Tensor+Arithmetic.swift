@@ -8,6 +8,12 @@ extension Tensor {
     try check(ct_gemm(a.handle, transposeA, b.handle, transposeB, 1, accumulating ? 1 : 0, handle), a, b, self)
   }
 
+  /// `self = x w'`, or `self += ...`: `x` `[M, I]`, `w` `[O, I]`. Made for few rows: in float32 on the CPU each row is computed as it
+  /// would be alone, so that it does not depend on its neighbours.
+  public func setRowProduct(_ x: Tensor, _ w: Tensor, accumulating: Bool = false) throws {
+    try check(ct_row_product(x.handle, w.handle, accumulating, handle), x, w, self)
+  }
+
   /// `self += factor * source`; `source` broadcasts to this shape.
   public func add(_ source: Tensor, times factor: Double = 1) throws {
     try check(ct_add(handle, source.handle, factor), self, source)

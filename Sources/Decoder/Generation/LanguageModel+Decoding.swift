@@ -6,7 +6,7 @@ extension LanguageModel {
   package func prefill(_ sequences: PackedSequences, slots: [Int], cache: KeyValueCache) throws -> Tensor {
     let hidden = try prefillStates(sequences, slots: slots, cache: cache)
     let lastRows = sequences.offsets.dropFirst().map { Int64($0) - 1 }
-    return try head.logits(hidden, rows: try Tensor.from(lastRows, on: device), workspace: workspace)
+    return try head.logits(hidden, rows: try Tensor.from(lastRows, on: device), rowwise: true, workspace: workspace)
   }
 
   /// The same up to the hidden states of every token, `[N, D]`; nil: nothing is kept for later tokens.
@@ -33,9 +33,9 @@ extension LanguageModel {
   /// Appends one token to each of `slots` and returns the logits after it, `[B, V]`; a buffer the next call overwrites.
   package func decode(_ tokens: [Int], slots: [Int], cache: KeyValueCache) throws -> Tensor {
     let places = slots.map { cache.lengths[$0] }
-    let hidden = try append(tokens, slots: slots, places: places, cache: cache)
+    let hidden = try append(tokens, slots: slots, places: places, rowwise: true, cache: cache)
     let rows = try Tensor.from((0..<Int64(tokens.count)).map { $0 }, on: device)
-    return try head.logits(hidden, rows: rows, workspace: workspace)
+    return try head.logits(hidden, rows: rows, rowwise: true, workspace: workspace)
   }
 
   /// Appends tokens one after another to a single slot, all in one pass, and returns the logits after the last, `[1, V]`;
@@ -50,11 +50,16 @@ extension LanguageModel {
     let start = cache.lengths[slot]
     let places = tokens.indices.map { start + Int32(clamping: $0) }
     let hidden = try append(tokens, slots: tokens.map { _ in slot }, places: places, cache: cache)
-    return try head.logits(hidden, rows: try Tensor.from([Int64(tokens.count - 1)], on: device), workspace: workspace)
+    let last = try Tensor.from([Int64(tokens.count - 1)], on: device)
+    return try head.logits(hidden, rows: last, rowwise: true, workspace: workspace)
   }
 
   /// Hidden states `[B, D]` of tokens at their places in cache slots, where each sees what stands before it in its slot.
-  func append(_ tokens: [Int], slots: [Int], places: [Int32], cache: KeyValueCache) throws -> Tensor {
+  ///
+  /// - Parameter rowwise: Each row as it would be alone, whatever else is appended; nil: where there are few.
+  func append(
+    _ tokens: [Int], slots: [Int], places: [Int32], rowwise: Bool? = nil, cache: KeyValueCache
+  ) throws -> Tensor {
     let lengths = places.map { $0 + 1 }
     let longest = Int(lengths.max() ?? 0)
     try rotary.prepare(length: longest)
@@ -63,7 +68,8 @@ extension LanguageModel {
     let hidden = try workspace.buffer(.residual, layer: 0, [tokens.count, configuration.hiddenSize])
     try hidden.setRows(of: embeddingVD.value, at: try Tensor.from(tokens.map(Int64.init), on: device))
     let place = DecodingPlace(
-      slots: slots.map(Int32.init(clamping:)), places: places, lengths: lengths, positions: positions)
+      slots: slots.map(Int32.init(clamping:)), places: places, lengths: lengths, positions: positions,
+      rowwise: rowwise ?? (tokens.count <= 32))
     for (layer, block) in blocks.enumerated() {
       try block.decode(hidden, at: place, layer: layer, cache: cache, workspace: workspace)
     }
@@ -93,6 +99,8 @@ struct DecodingPlace {
   let lengths: [Int32]
   /// int64 `[B]`, the same as `places`, on the device.
   let positions: Tensor
+  /// See ``Tensor/setRowProduct(_:_:accumulating:)``.
+  let rowwise: Bool
 }
 
 extension Attention {
@@ -103,7 +111,8 @@ extension Attention {
     _ xBD: Tensor, at place: DecodingPlace, layer: Int, cache: KeyValueCache, adding outputBD: Tensor,
     workspace: Workspace
   ) throws {
-    let qkv = try projected(xBD, positions: place.positions, layer: 0, workspace: workspace)
+    let qkv = try projected(
+      xBD, positions: place.positions, layer: 0, rowwise: place.rowwise, workspace: workspace)
     let (keys, values) = (cache.keys[layer], cache.values[layer])
     try Kernels.append(try qkv.columns(keyColumns), to: keys, slots: place.slots, places: place.places)
     try Kernels.append(try qkv.columns(valueColumns), to: values, slots: place.slots, places: place.places)
@@ -111,7 +120,8 @@ extension Attention {
     try Kernels.attentionDecode(
       q: try qkv.columns(0..<queryWidth), keys: keys, values: values, slots: place.slots, lengths: place.lengths,
       window: window, into: attended)
-    try output.forward(attended, into: outputBD, accumulating: true, workspace: workspace)
+    try output.forward(
+      attended, into: outputBD, accumulating: true, rowwise: place.rowwise, workspace: workspace)
   }
 }
 
@@ -126,6 +136,7 @@ extension TransformerBlock {
     try attention.decode(
       normalized, at: place, layer: layer, cache: cache, adding: hiddenBD, workspace: workspace)
     try feedForwardNorm.forward(hiddenBD, into: normalized, rstd: rstd)
-    _ = try feedForward.forward(normalized, layer: 0, adding: hiddenBD, workspace: workspace)
+    _ = try feedForward.forward(
+      normalized, layer: 0, adding: hiddenBD, rowwise: place.rowwise, workspace: workspace)
   }
 }

@@ -41,9 +41,11 @@ package struct Attention {
   }
 
   /// Rotated q and k, and v: `[N, Q]`.
-  func projected(_ xND: Tensor, positions: Tensor, layer: Int, workspace: Workspace) throws -> Tensor {
+  func projected(
+    _ xND: Tensor, positions: Tensor, layer: Int, rowwise: Bool = false, workspace: Workspace
+  ) throws -> Tensor {
     let qkvNQ = try workspace.buffer(.queryKeyValue, layer: layer, [xND.shape[0], queryKeyValue.outputWidth])
-    try queryKeyValue.forward(xND, into: qkvNQ, workspace: workspace)
+    try queryKeyValue.forward(xND, into: qkvNQ, rowwise: rowwise, workspace: workspace)
     try rotary.rotate(try qkvNQ.columns(rotatedColumns), heads: heads + keyValueHeads, positions: positions)
     return qkvNQ
   }

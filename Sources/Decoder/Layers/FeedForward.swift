@@ -11,18 +11,20 @@ package struct FeedForward {
   private var intermediateWidth: Int { gateUp.outputWidth / 2 }
 
   /// `outputND += ...`; returns gate and up, `[N, 2F]`.
-  package func forward(_ xND: Tensor, layer: Int, adding outputND: Tensor, workspace: Workspace) throws -> Tensor {
-    let gateUpN2F = try gatesAndUps(xND, layer: layer, workspace: workspace)
+  package func forward(
+    _ xND: Tensor, layer: Int, adding outputND: Tensor, rowwise: Bool = false, workspace: Workspace
+  ) throws -> Tensor {
+    let gateUpN2F = try gatesAndUps(xND, layer: layer, rowwise: rowwise, workspace: workspace)
     let hiddenNF = try workspace.buffer(.hidden, [xND.shape[0], intermediateWidth])
     try Kernels.swiGLU(gateUpN2F, into: hiddenNF)
-    try down.forward(hiddenNF, into: outputND, accumulating: true, workspace: workspace)
+    try down.forward(hiddenNF, into: outputND, accumulating: true, rowwise: rowwise, workspace: workspace)
     return gateUpN2F
   }
 
   /// What backward needs of the forward pass, without its output: `[N, 2F]`.
-  func gatesAndUps(_ xND: Tensor, layer: Int, workspace: Workspace) throws -> Tensor {
+  func gatesAndUps(_ xND: Tensor, layer: Int, rowwise: Bool = false, workspace: Workspace) throws -> Tensor {
     let gateUpN2F = try workspace.buffer(.gateUp, layer: layer, [xND.shape[0], 2 * intermediateWidth])
-    try gateUp.forward(xND, into: gateUpN2F, workspace: workspace)
+    try gateUp.forward(xND, into: gateUpN2F, rowwise: rowwise, workspace: workspace)
     return gateUpN2F
   }
 

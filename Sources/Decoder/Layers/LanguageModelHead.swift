@@ -15,11 +15,15 @@ package struct LanguageModelHead {
   /// [V, D]; the embedding matrix when tied.
   let weightVD: Parameter
 
-  /// Logits `[R, V]` of selected hidden states, in a workspace buffer.
-  func logits(_ xND: Tensor, rows: Tensor, workspace: Workspace) throws -> Tensor {
+  /// Logits `[R, V]` of selected hidden states, in a workspace buffer; `rowwise` for few, each computed as it would be alone.
+  func logits(_ xND: Tensor, rows: Tensor, rowwise: Bool = false, workspace: Workspace) throws -> Tensor {
     let normalized = try states(xND, rows: rows, workspace: workspace).normalized
     let logits = try workspace.buffer(.logits, [rows.shape[0], weightVD.shape[0]])
-    try logits.setProduct(normalized, weightVD.value, transposeB: true)
+    if rowwise {
+      try logits.setRowProduct(normalized, weightVD.value)
+    } else {
+      try logits.setProduct(normalized, weightVD.value, transposeB: true)
+    }
     return logits
   }
 

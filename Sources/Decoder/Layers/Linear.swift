@@ -34,10 +34,17 @@ package struct Linear {
 
   package var outputWidth: Int { weightOI.shape[0] }
 
-  package func forward(_ xNI: Tensor, into yNO: Tensor, accumulating: Bool = false, workspace: Workspace) throws {
-    try yNO.setProduct(xNI, weightOI, transposeB: true, accumulating: accumulating)
+  /// - Parameter rowwise: few rows, each computed as it would be alone (``Tensor/setRowProduct(_:_:accumulating:)``).
+  package func forward(
+    _ xNI: Tensor, into yNO: Tensor, accumulating: Bool = false, rowwise: Bool = false, workspace: Workspace
+  ) throws {
+    if rowwise {
+      try yNO.setRowProduct(xNI, weightOI, accumulating: accumulating)
+    } else {
+      try yNO.setProduct(xNI, weightOI, transposeB: true, accumulating: accumulating)
+    }
     if let biasO { try yNO.add(biasO) }
-    try lowRank?.forward(xNI, adding: yNO, workspace: workspace)
+    try lowRank?.forward(xNI, adding: yNO, rowwise: rowwise, workspace: workspace)
   }
 
   /// The gradient of the input where somebody needs it, with the weight as forward used it; call it before ``weightBackward(_:input:sink:workspace:)``,

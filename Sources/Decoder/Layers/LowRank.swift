@@ -47,12 +47,16 @@ package struct LowRank {
   package var rank: Int { stack.shape[0] / parts.count }
 
   /// `y += s d(x) A' B'`, part by part.
-  package func forward(_ xNI: Tensor, adding yNO: Tensor, workspace: Workspace) throws {
+  package func forward(_ xNI: Tensor, adding yNO: Tensor, rowwise: Bool = false, workspace: Workspace) throws {
     for group in try groups {
-      let inner = try inner(try dropped(xNI, group, workspace), group, workspace)
+      let inner = try inner(try dropped(xNI, group, workspace), group, rowwise: rowwise, workspace)
       for (place, part) in group.parts.enumerated() {
-        try yNO.columns(part.rows).setProduct(
-          try columns(place, of: inner), part.up.value, transposeB: true, accumulating: true)
+        let (target, source) = (try yNO.columns(part.rows), try columns(place, of: inner))
+        if rowwise {
+          try target.setRowProduct(source, part.up.value, accumulating: true)
+        } else {
+          try target.setProduct(source, part.up.value, transposeB: true, accumulating: true)
+        }
       }
     }
   }
@@ -108,9 +112,15 @@ package struct LowRank {
   }
 
   /// u of a group's parts, side by side: `[N, G R]`.
-  private func inner(_ droppedNI: Tensor, _ group: Group, _ workspace: Workspace) throws -> Tensor {
+  private func inner(
+    _ droppedNI: Tensor, _ group: Group, rowwise: Bool = false, _ workspace: Workspace
+  ) throws -> Tensor {
     let inner = try workspace.buffer(.lowRank, [droppedNI.shape[0], group.downGRI.shape[0]])
-    try inner.setProduct(droppedNI, group.downGRI, transposeB: true)
+    if rowwise {
+      try inner.setRowProduct(droppedNI, group.downGRI)
+    } else {
+      try inner.setProduct(droppedNI, group.downGRI, transposeB: true)
+    }
     if scale != 1 { try inner.scale(by: scale) }
     return inner
   }
