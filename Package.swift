@@ -49,11 +49,17 @@ let package = Package(
       name: "Tokenizers",
       dependencies: ["Primitives", .product(name: "HeapModule", package: "swift-collections")],
       swiftSettings: strict),
+    .target(name: "Transport", swiftSettings: strict),
+    .target(
+      name: "Hub",
+      dependencies: ["Primitives", "Transport", "Checkpoints", .product(name: "Crypto", package: "swift-crypto")],
+      swiftSettings: strict),
     .target(name: "Decoder", dependencies: ["Primitives", "Torch", "Checkpoints"], swiftSettings: strict),
     .target(
       name: "Evaluation",
       dependencies: [
-        "Primitives", "Torch", "Checkpoints", "Tokenizers", "Decoder", .product(name: "Yams", package: "Yams"),
+        "Primitives", "Torch", "Checkpoints", "Tokenizers", "Decoder", "Transport",
+        .product(name: "Yams", package: "Yams"),
       ],
       resources: [.embedInCode("Resources/tasks")],
       swiftSettings: strict),
@@ -68,7 +74,7 @@ let package = Package(
     .executableTarget(
       name: "lota",
       dependencies: [
-        "Primitives", "Torch", "Checkpoints", "Tokenizers", "Decoder", "Tickets", "Adaptation", "Evaluation",
+        "Primitives", "Torch", "Checkpoints", "Tokenizers", "Decoder", "Tickets", "Adaptation", "Evaluation", "Hub",
         "Reports",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
@@ -96,6 +102,13 @@ let package = Package(
         .product(name: "Yams", package: "Yams"),
       ],
       resources: [.copy("Goldens")], swiftSettings: strict),
+    .testTarget(name: "TransportTests", dependencies: ["Transport", "TestSupport"], swiftSettings: strict),
+    .testTarget(
+      name: "HubTests",
+      dependencies: [
+        "Hub", "Transport", "Checkpoints", "TestSupport", .product(name: "Crypto", package: "swift-crypto"),
+      ],
+      swiftSettings: strict),
     .testTarget(
       name: "EvaluationTests",
       dependencies: ["Evaluation", "Primitives", "Decoder", "Tokenizers", "Checkpoints", "Torch", "TestSupport"],

@@ -13,7 +13,8 @@ struct Lota: ParsableCommand {
       """,
     version: "0.1.0",
     subcommands: [
-      Quickstart.self, Import.self, Generate.self, Chat.self, Score.self, Train.self, Plan.self, Calibrate.self,
+      Quickstart.self, Import.self, Fetch.self, Generate.self, Chat.self, Score.self, Train.self, Plan.self,
+      Calibrate.self,
       MaskCommand.self,
       AdapterCommand.self, LedgerCommand.self, DataCommand.self, EvalCommand.self, BenchCommand.self, Doctor.self,
     ])
@@ -22,7 +23,8 @@ struct Lota: ParsableCommand {
     ThreadPolicy.apply()
     Engine.keepFreedMemory()
     do {
-      var command = try parseAsRoot(EvalCommand.completed(Array(CommandLine.arguments.dropFirst())))
+      let arguments = try HubArguments.resolve(Array(CommandLine.arguments.dropFirst()))
+      var command = try parseAsRoot(EvalCommand.completed(arguments))
       try command.run()
     } catch {
       exit(withError: exitCode(for: error) == .failure ? Refusal(message(for: error)) : error)

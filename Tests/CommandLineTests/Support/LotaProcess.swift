@@ -63,13 +63,15 @@ enum Lota {
   /// - Parameters:
   ///   - input: what standard input holds.
   ///   - output: takes standard output instead of a file.
+  ///   - variables: of the environment, over those of the tests.
   static func run(
-    _ arguments: [String], in directory: TemporaryDirectory, input: String = "", output: FileHandle? = nil
+    _ arguments: [String], in directory: TemporaryDirectory, input: String = "", output: FileHandle? = nil,
+    variables: [String: String] = [:]
   ) throws -> LotaResult {
     let process = Process()
     process.executableURL = try #require(LotaExecutable.url, "no lota executable beside the test bundle")
     process.arguments = arguments
-    process.environment = environment
+    process.environment = environment.merging(variables) { $1 }
     process.currentDirectoryURL = URL(fileURLWithPath: directory.path)
     let streams = try TemporaryDirectory()
     let (outputFile, errorFile) = (streams.file("stdout"), streams.file("stderr"))
