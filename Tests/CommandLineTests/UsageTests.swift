@@ -80,6 +80,8 @@ struct UsageTests {
       (["bench", "step", "--phase", "training"], "calibration or adaptation"),
       (["bench", "step", "--optimizer", "lion"], "rmsprop, adamw, sgd"),
       (["import"], "file"),
+      (["fetch"], "reference"),
+      (["fetch", "hf:a/b", "--retries", "-1"], "--retries"),
       (["import", "f", "--out", "o", "--dtype", "int4"], "int4"),
       (["mask", "union", "a", "--out", "o"], "at least two tickets"),
       (["mask", "overlap", "a"], "second"),
@@ -115,13 +117,14 @@ struct UsageTests {
   }
 
   static let verbs = [
-    "", "quickstart", "import", "generate", "chat", "score", "train", "plan", "calibrate", "mask", "mask extract",
+    "", "quickstart", "import", "fetch", "generate", "chat", "score", "train", "plan", "calibrate", "mask",
+    "mask extract",
     "mask random",
     "mask inspect", "mask overlap", "mask complement", "mask union", "mask capacity", "ledger", "ledger show",
     "ledger add", "ledger remove", "ledger verify", "adapter", "adapter inspect", "adapter apply",
     "adapter remove", "adapter extract", "adapter encode", "adapter diff", "adapter verify", "data", "data make",
     "data check", "data show", "data split", "eval",
-    "eval model", "eval predictions", "eval compare", "bench", "bench step", "bench adapter", "doctor",
+    "eval model", "eval predictions", "eval compare", "eval judge", "bench", "bench step", "bench adapter", "doctor",
   ]
 
   /// The text of `--help` is a contract. After an intended change write the snapshots anew with

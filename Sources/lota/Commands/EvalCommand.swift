@@ -7,7 +7,7 @@ struct EvalCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "eval", abstract: "Let a model answer tasks, score answers by a task's rules, and compare two runs.",
     discussion: "Without a subcommand: model with --model, predictions with --predictions.",
-    subcommands: [Model.self, Predictions.self, Compare.self], defaultSubcommand: Model.self)
+    subcommands: [Model.self, Predictions.self, Compare.self, Judge.self], defaultSubcommand: Model.self)
 
   /// Arguments with the subcommand that `--predictions` stands for.
   static func completed(_ arguments: [String]) -> [String] {

@@ -5,10 +5,11 @@ struct Fetch: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Fetch a model or a data set into the Hugging Face cache.",
     discussion: """
-      Takes what is of use here: configuration, tokenizer and safetensors; with --data .jsonl, .json and .csv.
-      An interrupted fetch goes on where it ended; every file is checked. Afterwards --model hf:OWNER/NAME
-      works without a network. HF_TOKEN opens private and gated repositories; HF_HUB_CACHE and HF_HOME
-      move the cache, HF_ENDPOINT names another server (docs/hub.md).
+      Takes what is of use here: configuration, tokenizer and safetensors; with --data rows
+      (.jsonl, .json, .csv). An interrupted fetch goes on where it ended; every file is checked.
+      Afterwards --model hf:OWNER/NAME works without a network. HF_TOKEN opens private and gated
+      repositories; HF_HUB_CACHE and HF_HOME move the cache, HF_ENDPOINT names another server
+      (docs/hub.md).
 
       Example: lota fetch hf:HuggingFaceTB/SmolLM2-135M-Instruct
       """)
