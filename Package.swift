@@ -41,6 +41,7 @@ let package = Package(
     .target(name: "Torch", dependencies: ["CTorch"], swiftSettings: strict),
     .target(name: "Primitives", swiftSettings: strict),
     .target(name: "Reports", swiftSettings: strict),
+    .target(name: "Settings", dependencies: [.product(name: "Yams", package: "Yams")], swiftSettings: strict),
     .target(
       name: "Checkpoints",
       dependencies: ["Primitives", "Torch", .product(name: "Crypto", package: "swift-crypto")],
@@ -65,6 +66,9 @@ let package = Package(
       swiftSettings: strict),
     .target(name: "Tickets", dependencies: ["Primitives", "Checkpoints", "Torch"], swiftSettings: strict),
     .target(
+      name: "Experiments", dependencies: ["Primitives", "Checkpoints", "Tickets", "Reports", "Settings"],
+      swiftSettings: strict),
+    .target(
       name: "Adaptation",
       dependencies: [
         "Primitives", "Torch", "Checkpoints", "Tokenizers", "Decoder", "Tickets", "Reports",
@@ -75,12 +79,14 @@ let package = Package(
       name: "lota",
       dependencies: [
         "Primitives", "Torch", "Checkpoints", "Tokenizers", "Decoder", "Tickets", "Adaptation", "Evaluation", "Hub",
-        "Reports",
+        "Experiments", "Reports",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: strict),
     .target(name: "TestSupport", dependencies: ["Primitives"], path: "Tests/TestSupport", swiftSettings: strict),
     .testTarget(name: "PrimitivesTests", dependencies: ["Primitives"], swiftSettings: strict),
+    .testTarget(
+      name: "ExperimentsTests", dependencies: ["Experiments", "Checkpoints", "TestSupport"], swiftSettings: strict),
     .testTarget(name: "TorchTests", dependencies: ["Torch", "TestSupport"], swiftSettings: strict),
     .testTarget(
       name: "CheckpointsTests", dependencies: ["Checkpoints", "Torch", "TestSupport"],

@@ -4,8 +4,11 @@ package struct LineChart {
     package var name: String
     package var x: [Double]
     package var y: [Double?]
+    /// Number of its colour, from zero; nil: that of its place. Lines without a name share another one's key.
+    package var series: Int?
 
-    package init(name: String, x: [Double], y: [Double?]) {
+    package init(name: String, x: [Double], y: [Double?], series: Int? = nil) {
+      self.series = series
       self.name = name
       self.x = x
       self.y = y
@@ -58,7 +61,7 @@ package struct LineChart {
       }
     let scale = Scale(
       x: xRange, y: Self.padded(yLow, yHigh), left: left, right: width - right, top: top, bottom: height - bottom)
-    let drawn = zip(lines.indices, points).map { draw($1, series: $0 % colourCount + 1, scale) }.joined()
+    let drawn = zip(lines.indices, points).map { draw($1, series: colour($0), scale) }.joined()
     return """
       <figure>
       <figcaption><strong>\(escaped(title))</strong>\(legend)</figcaption>
@@ -70,10 +73,12 @@ package struct LineChart {
   }
 
   private var legend: String {
-    lines.enumerated().map { index, line in
-      "<span class=\"key\"><i class=\"swatch s\(index % colourCount + 1)\"></i>\(escaped(line.name))</span>"
+    lines.enumerated().filter { !$1.name.isEmpty }.map { index, line in
+      "<span class=\"key\"><i class=\"swatch s\(colour(index))\"></i>\(escaped(line.name))</span>"
     }.joined()
   }
+
+  private func colour(_ index: Int) -> Int { (lines[index].series ?? index) % colourCount + 1 }
 
   private var isOverSteps: Bool { if case .steps = xAxis { true } else { false } }
 

@@ -16,12 +16,14 @@ struct Lota: ParsableCommand {
       Quickstart.self, Import.self, Fetch.self, Generate.self, Chat.self, Score.self, Train.self, Plan.self,
       Calibrate.self,
       MaskCommand.self,
-      AdapterCommand.self, LedgerCommand.self, DataCommand.self, EvalCommand.self, BenchCommand.self, Doctor.self,
+      AdapterCommand.self, LedgerCommand.self, DataCommand.self, EvalCommand.self, ExperimentCommand.self,
+      BenchCommand.self, Doctor.self,
     ])
 
   static func main() {
     ThreadPolicy.apply()
     Engine.keepFreedMemory()
+    ParentWatch.begin()
     do {
       let arguments = try HubArguments.resolve(Array(CommandLine.arguments.dropFirst()))
       var command = try parseAsRoot(EvalCommand.completed(arguments))

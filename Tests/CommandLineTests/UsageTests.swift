@@ -123,7 +123,7 @@ struct UsageTests {
     "mask inspect", "mask overlap", "mask complement", "mask union", "mask capacity", "ledger", "ledger show",
     "ledger add", "ledger remove", "ledger verify", "adapter", "adapter inspect", "adapter apply",
     "adapter remove", "adapter extract", "adapter encode", "adapter diff", "adapter verify", "data", "data make",
-    "data check", "data show", "data split", "eval",
+    "data check", "data show", "data split", "data generate", "experiment", "eval",
     "eval model", "eval predictions", "eval compare", "eval judge", "bench", "bench step", "bench adapter", "doctor",
   ]
 

@@ -6,7 +6,7 @@ import Foundation
 struct DataCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "data", abstract: "Training rows: made, checked, shown and split.",
-    subcommands: [Make.self, Check.self, Show.self, Split.self])
+    subcommands: [Make.self, Generate.self, Check.self, Show.self, Split.self])
 
   struct Make: ParsableCommand {
     static let configuration = CommandConfiguration(
