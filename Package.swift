@@ -17,6 +17,7 @@ let package = Package(
   products: [
     .executable(name: "lota", targets: ["lota"]),
     .library(name: "Tickets", targets: ["Tickets"]),
+    .library(name: "Merging", targets: ["Merging"]),
     .library(name: "Adaptation", targets: ["Adaptation"]),
   ],
   dependencies: [
@@ -69,6 +70,10 @@ let package = Package(
       name: "Experiments", dependencies: ["Primitives", "Checkpoints", "Tickets", "Reports", "Settings"],
       swiftSettings: strict),
     .target(
+      name: "Merging",
+      dependencies: ["Primitives", "Checkpoints", "Tickets", "Torch", .product(name: "Yams", package: "Yams")],
+      swiftSettings: strict),
+    .target(
       name: "Adaptation",
       dependencies: [
         "Primitives", "Torch", "Checkpoints", "Tokenizers", "Decoder", "Tickets", "Reports",
@@ -79,7 +84,7 @@ let package = Package(
       name: "lota",
       dependencies: [
         "Primitives", "Torch", "Checkpoints", "Tokenizers", "Decoder", "Tickets", "Adaptation", "Evaluation", "Hub",
-        "Experiments", "Reports",
+        "Merging", "Experiments", "Reports",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: strict),
@@ -100,6 +105,9 @@ let package = Package(
     .testTarget(
       name: "TicketsTests", dependencies: ["Tickets", "Checkpoints", "Torch", "TestSupport"],
       resources: [.copy("Goldens")], swiftSettings: strict),
+    .testTarget(
+      name: "MergingTests", dependencies: ["Merging", "Primitives", "Checkpoints", "Tickets", "Torch", "TestSupport"],
+      swiftSettings: strict),
     .testTarget(
       name: "AdaptationTests",
       dependencies: [

@@ -15,7 +15,7 @@ import table
 from context import Context, note
 from processes import HERE, ROOT, Failure, lota, peer
 
-CASES = ["sparse", "gradient", "dense", "whole", "extraction", "generation", "adapters"]
+CASES = ["sparse", "gradient", "dense", "whole", "extraction", "generation", "adapters", "merging"]
 QUICK = {"batch_size": 2, "steps": 1, "repeat": 1, "rows": 2, "dense_rows": 2, "new_tokens": 16}
 DEFAULTS = {"batch_size": 16, "steps": 3, "repeat": 3, "rows": 64, "dense_rows": 8, "new_tokens": 128}
 

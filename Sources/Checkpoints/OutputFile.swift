@@ -57,6 +57,18 @@ package final class OutputFile {
     }
   }
 
+  /// Writes bytes at a place of their own, past the buffer; safe to call from several threads. Not to be mixed with ``write(_:)``.
+  package func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws {
+    var done = 0
+    while done < bytes.count {
+      let rest = UnsafeRawBufferPointer(rebasing: bytes[done...])
+      let count = pwrite(descriptor, rest.baseAddress, min(rest.count, 1 << 30), off_t(offset + done))
+      if count < 0, errno == EINTR { continue }
+      guard count > 0 else { throw CheckpointError.system(operation: "write", path: path, code: errno) }
+      done += count
+    }
+  }
+
   /// Makes the file durable and visible, replacing any earlier one.
   package func commit() throws {
     guard descriptor >= 0 else { throw CheckpointError.writerFinished(path: path) }

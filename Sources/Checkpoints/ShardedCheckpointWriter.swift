@@ -36,7 +36,7 @@ public final class ShardedCheckpointWriter {
     try openShard()
   }
 
-  private static func plan(
+  static func plan(
     _ tensors: [TensorDescription], maximumByteCount: Int
   ) -> [(name: String, tensors: [TensorDescription])] {
     var groups: [[TensorDescription]] = [[]]

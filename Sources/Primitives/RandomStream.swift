@@ -19,6 +19,11 @@ package struct RandomStream: RandomNumberGenerator, Sendable {
     return Self.mix(state)
   }
 
+  /// The number that ``next()`` would give after `index` others, without drawing them: for threads that share a stream.
+  package func value(at index: UInt64) -> UInt64 {
+    Self.mix(state &+ (index &+ 1) &* 0x9e37_79b9_7f4a_7c15)
+  }
+
   /// Uniform in `0..<bound`, without bias: the high half of a product, rejecting the few low halves that are
   /// over-represented (Lemire 2019).
   package mutating func below(_ bound: Int) -> Int {

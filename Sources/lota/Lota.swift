@@ -16,7 +16,8 @@ struct Lota: ParsableCommand {
       Quickstart.self, Import.self, Fetch.self, Generate.self, Chat.self, Score.self, Train.self, Plan.self,
       Calibrate.self,
       MaskCommand.self,
-      AdapterCommand.self, LedgerCommand.self, DataCommand.self, EvalCommand.self, ExperimentCommand.self,
+      AdapterCommand.self, MergeCommand.self, LedgerCommand.self, DataCommand.self, EvalCommand.self,
+      ExperimentCommand.self,
       BenchCommand.self, Doctor.self,
     ])
 

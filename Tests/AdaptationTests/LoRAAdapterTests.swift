@@ -4,6 +4,7 @@ import Decoder
 import Foundation
 import TestSupport
 import Testing
+import Tickets
 import Torch
 
 /// Adapters in PEFT's format that are damaged, that ask for more than is supported, or that belong elsewhere.

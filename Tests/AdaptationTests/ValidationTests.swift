@@ -3,6 +3,7 @@ import Checkpoints
 import Foundation
 import TestSupport
 import Testing
+import Tickets
 
 /// Held-out rows scored on the way: the same figures as a scorer's, and no trace in the result.
 @Suite(.engine) struct ValidationTests {

@@ -1,6 +1,6 @@
 internal import Checkpoints
 package import Decoder
-internal import Tickets
+package import Tickets
 package import Torch
 
 extension LoRAAdapter {

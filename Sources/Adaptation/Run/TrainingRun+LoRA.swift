@@ -1,4 +1,5 @@
 internal import Decoder
+internal import Tickets
 
 extension TrainingRun {
   /// Low-rank adaptation: the base weights stay as they are, and the matrices beside them are saved in PEFT's format.

@@ -118,7 +118,7 @@ extension Adapter {
   }
 
   /// A checkpoint's weights at the indices, as stored.
-  static func storedWeights(
+  package static func storedWeights(
     of model: Checkpoint, tensor: TensorDescription, indices: [Int32]
   ) throws -> [UInt8] {
     let bytes = try model.withBytes(of: tensor.name) {

@@ -68,11 +68,11 @@ final class ChunkPlan: @unchecked Sendable {
 }
 
 /// Runs work over numbered chunks on several threads, one worker's state to a thread.
-enum ParallelChunks {
+package enum ParallelChunks {
   /// Hands out `chunks` in ascending order.
   ///
   /// When chunks fail, the error of the lowest one is thrown, whatever the number of workers.
-  static func forEach<Worker: Sendable>(
+  package static func forEach<Worker: Sendable>(
     _ chunks: Range<Int>, workers: [Worker], finished: (@Sendable (Int) -> Void)? = nil,
     _ body: @Sendable (Worker, Int) throws -> Void
   ) throws {

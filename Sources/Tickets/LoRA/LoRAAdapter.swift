@@ -1,14 +1,12 @@
 public import Checkpoints
-public import Decoder
-internal import Tickets
 internal import Torch
 
 /// A LoRA adapter in PEFT's format: a directory with `adapter_config.json` and `adapter_model.safetensors`, which holds for
 /// each adapted module `base_model.model.MODULE.lora_A.weight` `[R, I]` and `...lora_B.weight` `[O, R]`.
 public struct LoRAAdapter: Sendable {
-  static let weightsFileName = "adapter_model.safetensors"
-  static let prefix = "base_model.model."
-  static let downSuffix = ".lora_A.weight"
+  package static let weightsFileName = "adapter_model.safetensors"
+  package static let prefix = "base_model.model."
+  package static let downSuffix = ".lora_A.weight"
   static let upSuffix = ".lora_B.weight"
 
   /// A projection that it changes: `W + scale * B A`.
@@ -17,9 +15,9 @@ public struct LoRAAdapter: Sendable {
     public let name: String
     public let rank: Int
     public let scale: Double
-    var weightName: String { name + ".weight" }
-    var downName: String { LoRAAdapter.prefix + name + LoRAAdapter.downSuffix }
-    var upName: String { LoRAAdapter.prefix + name + LoRAAdapter.upSuffix }
+    package var weightName: String { name + ".weight" }
+    package var downName: String { LoRAAdapter.prefix + name + LoRAAdapter.downSuffix }
+    package var upName: String { LoRAAdapter.prefix + name + LoRAAdapter.upSuffix }
   }
 
   /// The directory.
@@ -27,7 +25,7 @@ public struct LoRAAdapter: Sendable {
   public let configuration: LoRAConfiguration
   /// In canonical order.
   public let modules: [Module]
-  private let file: SafetensorsFile
+  package let file: SafetensorsFile
 
   /// Whether a directory holds a PEFT adapter, of whatever type.
   public static func isPEFT(_ directory: String) -> Bool { LoRAConfiguration.isPEFT(directory) }
@@ -112,25 +110,19 @@ public struct LoRAAdapter: Sendable {
     guard problems.isEmpty else { throw LoRAError.doesNotFit(path: path, problems: problems) }
   }
 
-  /// Adds `scale * B A` to the live weights, in float32 (float64 for a float64 model); check the base first.
-  public func merge(into model: LanguageModel) throws {
-    for module in modules {
-      guard let weight = model.parameter(named: module.weightName)?.value else { continue }
-      let wide: DType = weight.dtype == .float64 ? .float64 : .float32
-      let down = try tensor(module.downName, wide, on: weight.device)
-      let up = try tensor(module.upName, wide, on: weight.device)
-      try up.scale(by: module.scale)
-      let sum = weight.dtype == wide ? weight : try weight.converted(to: wide)
-      try sum.setProduct(up, down, accumulating: true)
-      if weight.dtype != wide { try weight.copy(from: sum) }
-    }
+  /// Whether it has matrices for a weight.
+  package func changes(_ weight: String) -> Bool { modules.contains { $0.weightName == weight } }
+
+  /// B `[O, R]` and A `[R, I]` of a module as float32.
+  package func floats(of module: Module) throws -> (up: [Float], down: [Float]) {
+    (up: try floats(module.upName), down: try floats(module.downName))
   }
 
-  private func tensor(_ name: String, _ dtype: DType, on device: Device) throws -> Tensor {
-    let description = try file.description(of: name)
-    let stored = try Tensor.empty(description.shape, description.dtype)
-    try file.withBytes(of: name) { try stored.copyBytes(from: $0) }
-    try file.adviseDone(with: name)
-    return try stored.converted(to: dtype, on: device)
+  private func floats(_ name: String) throws -> [Float] {
+    let count = try file.description(of: name).elementCount
+    return try [Float](unsafeUninitializedCapacity: count) { buffer, initialized in
+      try file.readFloats(of: name, range: 0..<count, into: UnsafeMutableBufferPointer(rebasing: buffer[..<count]))
+      initialized = count
+    }
   }
 }

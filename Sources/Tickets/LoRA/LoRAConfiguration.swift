@@ -1,10 +1,10 @@
 internal import Checkpoints
-internal import Foundation
+package import Foundation
 internal import Primitives
 
 /// `adapter_config.json` of a LoRA adapter, as PEFT writes it.
 public struct LoRAConfiguration: Equatable, Sendable {
-  static let fileName = "adapter_config.json"
+  package static let fileName = "adapter_config.json"
 
   public var rank: Int
   public var alpha: Double
@@ -13,7 +13,7 @@ public struct LoRAConfiguration: Equatable, Sendable {
   /// Names of modules, as PEFT compares them: the last parts of a path, or one pattern for the whole of it.
   public var targetModules: [String]
   /// Numbers of the layers that are adapted, for writing; nil for all. What was read counts by its tensors.
-  var layers: [Int]?
+  package var layers: [Int]?
   /// The file as it was: patterns and limits are looked up in it.
   private(set) var patterns = Patterns()
 
@@ -30,7 +30,7 @@ public struct LoRAConfiguration: Equatable, Sendable {
     }
   }
 
-  init(rank: Int, alpha: Double, targetModules: [String]) {
+  package init(rank: Int, alpha: Double, targetModules: [String]) {
     self.rank = rank
     self.alpha = alpha
     self.targetModules = targetModules
@@ -149,7 +149,7 @@ extension LoRAConfiguration {
 
 extension LoRAConfiguration {
   /// The file's content, for PEFT.
-  func encoded(baseModel: String, dropout: Double) -> Data {
+  package func encoded(baseModel: String, dropout: Double) -> Data {
     let json: JSONValue = [
       "alpha_pattern": .object([]),
       "base_model_name_or_path": .string(baseModel),
