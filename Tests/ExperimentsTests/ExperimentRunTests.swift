@@ -131,7 +131,7 @@ struct ExperimentRunTests {
     let folder = try PlanFolder()
     let plan = try folder.plan(Self.plan)
     let first = try ExperimentRun(plan, output: folder("out"), runner: StandIn())
-    withExtendedLifetime(first) {
+    _ = withExtendedLifetime(first) {
       #expect(throws: ExperimentError.busy(path: folder("out"))) {
         _ = try ExperimentRun(plan, output: folder("out"), runner: StandIn())
       }

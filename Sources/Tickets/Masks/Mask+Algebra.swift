@@ -38,7 +38,7 @@ extension Mask {
       baseFingerprint: baseFingerprint == other.baseFingerprint ? baseFingerprint : nil)
   }
 
-  private func checkSameTensors(as other: Mask) throws {
+  func checkSameTensors(as other: Mask) throws {
     let problems =
       mismatches(with: Dictionary(uniqueKeysWithValues: other.entries.map { ($0.name, $0.shape) }))
       + other.entries.filter { self[$0.name] == nil }.map { "\($0.name) is only in the second mask" }

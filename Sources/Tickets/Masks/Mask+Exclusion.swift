@@ -17,15 +17,21 @@ extension Mask {
   /// - Parameters:
   ///   - paths: mask files and adapter directories.
   ///   - shapes: the model's tensors; nil: the tickets have to agree among themselves.
-  /// - Throws: `maskDoesNotFit` with the path and every mismatch, and what reading throws.
+  /// - Throws: `masksCoverDifferentTensors`, `maskDoesNotFit` with the path and every mismatch, and what reading throws.
   public static func union(of paths: [String], shapes: [String: [Int]]? = nil) throws -> Mask? {
     guard !paths.isEmpty else { return nil }
     var bits: [String: BitMask] = [:]
     var known = shapes ?? [:]
     var fingerprints: Set<String?> = []
+    // An adapter covers what it changes; mask files of one model all cover the same.
+    var firstFile: Mask?
     for path in paths {
       let ticket = try Mask(ticket: path)
       if shapes == nil {
+        if !FileSystem.isDirectory(path) {
+          try firstFile?.checkSameTensors(as: ticket)
+          firstFile = firstFile ?? ticket
+        }
         for entry in ticket.entries where known[entry.name] == nil { known[entry.name] = entry.shape }
       }
       let problems = ticket.mismatches(with: known)
