@@ -84,7 +84,6 @@ package final class StandInServer: Sendable {
 
   package init(_ answer: @escaping @Sendable (StandInRequest) -> StandInAnswer) throws {
     self.answer = answer
-    signal(SIGPIPE, SIG_IGN)
     #if canImport(Glibc)
     let listening = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
     #else
@@ -106,7 +105,14 @@ package final class StandInServer: Sendable {
     Thread.detachNewThread { [weak self] in
       while true {
         let connection = accept(listening, nil, nil)
-        guard connection >= 0 else { return }
+        guard connection >= 0 else {
+          // Closed by the thread that waits on it: else its number may be another socket's by the next wait.
+          #if canImport(Glibc)
+          close(listening)
+          #endif
+          return
+        }
+        Self.ignoreBrokenPipe(connection)
         Thread.detachNewThread { [weak self] in
           serve(connection, self)
           close(connection)
@@ -117,8 +123,25 @@ package final class StandInServer: Sendable {
 
   deinit {
     shutdown(descriptor, Int32(SHUT_RDWR))
+    #if !canImport(Glibc)
+    // There a wait ends with the socket alone.
     close(descriptor)
+    #endif
   }
+
+  /// For this socket alone: the signal's handling would be inherited by programs that tests start.
+  private static func ignoreBrokenPipe(_ connection: Int32) {
+    #if !canImport(Glibc)
+    var on: Int32 = 1
+    setsockopt(connection, SOL_SOCKET, SO_NOSIGPIPE, &on, socklen_t(MemoryLayout.size(ofValue: on)))
+    #endif
+  }
+
+  #if canImport(Glibc)
+  private static let sendFlags = Int32(MSG_NOSIGNAL)
+  #else
+  private static let sendFlags: Int32 = 0
+  #endif
 
   private static let serve: @Sendable (Int32, StandInServer?) -> Void = { connection, server in
     guard let request = read(connection), let server else { return }
@@ -155,7 +178,7 @@ package final class StandInServer: Sendable {
       var done = 0
       while done < bytes.count {
         let rest = UnsafeRawBufferPointer(rebasing: bytes[done...])
-        let count = Foundation.send(connection, rest.baseAddress, rest.count, 0)
+        let count = Foundation.send(connection, rest.baseAddress, rest.count, sendFlags)
         guard count > 0 else { return }
         done += count
       }
