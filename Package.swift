@@ -60,8 +60,7 @@ let package = Package(
     .target(
       name: "Evaluation",
       dependencies: [
-        "Primitives", "Torch", "Checkpoints", "Tokenizers", "Decoder", "Transport",
-        .product(name: "Yams", package: "Yams"),
+        "Primitives", "Settings", "Torch", "Checkpoints", "Tokenizers", "Decoder", "Transport",
       ],
       resources: [.embedInCode("Resources/tasks")],
       swiftSettings: strict),
@@ -71,7 +70,7 @@ let package = Package(
       swiftSettings: strict),
     .target(
       name: "Merging",
-      dependencies: ["Primitives", "Checkpoints", "Tickets", "Torch", .product(name: "Yams", package: "Yams")],
+      dependencies: ["Primitives", "Settings", "Checkpoints", "Tickets", "Torch"],
       swiftSettings: strict),
     .target(
       name: "Adaptation",

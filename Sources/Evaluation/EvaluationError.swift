@@ -31,7 +31,6 @@ public enum EvaluationError: Error, Equatable, Sendable {
   /// The recipe has no use for what the row holds there.
   case unusedField(RowPlace, field: String)
   case unknownTask(String, known: [String])
-  case unknownKey(path: String, line: Int, key: String, known: [String])
   case invalidRecipe(path: String, line: Int, reason: String)
   case noMetric(task: String)
   case nothingToLearn(task: String)
@@ -73,8 +72,6 @@ extension EvaluationError: CustomStringConvertible, LocalizedError {
     switch self {
     case .unknownTask(let name, let known):
       "unknown task '\(name)'; give the path of a recipe (.yaml), or one of \(known.joined(separator: ", "))"
-    case .unknownKey(let path, let line, let key, let known):
-      "\(path): line \(line): unknown key '\(key)'; use \(known.joined(separator: ", "))"
     case .invalidRecipe(let path, let line, let reason): "\(path): line \(line): \(reason)"
     case .noMetric(let task):
       "task \(task) has no metric that can score existing answers; its recipe only makes prompts"

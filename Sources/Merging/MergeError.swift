@@ -4,8 +4,6 @@ public import Foundation
 public enum MergeError: Error, Equatable, Sendable {
   /// A recipe file that cannot be understood.
   case invalidRecipe(path: String, line: Int, reason: String)
-  case unknownKey(path: String, line: Int, key: String, known: [String])
-  case unsupported(path: String, line: Int, key: String, advice: String)
   case unknownMethod(String, known: [String])
   /// All that is wrong with the recipe or its inputs.
   case inputsDoNotFit([String])
@@ -22,9 +20,6 @@ extension MergeError: CustomStringConvertible, LocalizedError {
   public var description: String {
     switch self {
     case .invalidRecipe(let path, let line, let reason): "\(path):\(line): \(reason)"
-    case .unknownKey(let path, let line, let key, let known):
-      "\(path):\(line): unknown key '\(key)': use \(known.joined(separator: ", "))"
-    case .unsupported(let path, let line, let key, let advice): "\(path):\(line): \(key) is not supported: \(advice)"
     case .unknownMethod(let name, let known):
       "no merge method is called '\(name)': use \(known.joined(separator: ", "))"
     case .inputsDoNotFit(let problems):

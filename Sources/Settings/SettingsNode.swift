@@ -21,6 +21,8 @@ package struct SettingsNode {
   package let path: String
   /// The key under which it stands.
   package let key: String
+  /// Where it begins; of a mapping's member, where its key stands.
+  package let line: Int
 
   /// The root of a file.
   ///
@@ -31,17 +33,18 @@ package struct SettingsNode {
       guard let node = try Yams.compose(yaml: yaml) else {
         throw SettingsError(path: path, line: 1, reason: "the file is empty")
       }
-      self.init(node: node, path: path, key: name)
+      self.init(node, path: path, key: name)
     } catch let error as YamlError {
       let text = "\(error)".split(whereSeparator: \.isNewline).joined(separator: " ")
       throw SettingsError(path: path, line: Self.line(of: error), reason: "not valid YAML: \(text)")
     }
   }
 
-  private init(node: Node, path: String, key: String) {
+  private init(_ node: Node, path: String, key: String, keyNode: Node? = nil) {
     self.node = node
     self.path = path
     self.key = key
+    line = (keyNode ?? node).mark?.line ?? 1
   }
 
   private static func line(of error: YamlError) -> Int {
@@ -50,8 +53,6 @@ package struct SettingsNode {
     default: 1
     }
   }
-
-  package var line: Int { node.mark?.line ?? 1 }
 
   package func invalid(_ reason: String) -> SettingsError { SettingsError(path: path, line: line, reason: reason) }
 
@@ -65,25 +66,28 @@ package struct SettingsNode {
     return try mapping.map { name, value in
       guard let text = name.string else { throw invalid("\(key) has a key that is no text") }
       guard seen.insert(text).inserted else { throw invalid("\(key) has the key '\(text)' twice") }
-      return (text, SettingsNode(node: value, path: path, key: text))
+      return (text, SettingsNode(value, path: path, key: text, keyNode: name))
     }
   }
 
-  /// Its members by key; others than those known are refused by name.
+  /// Its members by key; others than those known are refused by name. A key without a value counts as left out.
   package func members(known: [String]) throws -> [String: SettingsNode] {
     var members: [String: SettingsNode] = [:]
     for (name, value) in try orderedMembers() {
-      guard known.contains(name) else {
-        throw value.invalid("\(key) has the unknown key '\(name)'; known are \(known.joined(separator: ", "))")
-      }
-      members[name] = value
+      guard known.contains(name) else { throw value.unknown(in: self, known: known) }
+      if value.node.null == nil { members[name] = value }
     }
     return members
   }
 
+  /// That `parent` knows no such key.
+  package func unknown(in parent: SettingsNode, known: [String]) -> SettingsError {
+    invalid("\(parent.key) has the unknown key '\(key)'; use \(known.joined(separator: ", "))")
+  }
+
   package func elements() throws -> [SettingsNode] {
     guard let sequence = node.sequence else { throw invalid("\(key) must be a list") }
-    return sequence.map { SettingsNode(node: $0, path: path, key: key) }
+    return sequence.map { SettingsNode($0, path: path, key: key) }
   }
 
   /// The text of a scalar, as it stands in the file.
@@ -102,6 +106,12 @@ package struct SettingsNode {
 
   /// nil where the value is no truth value.
   package var optionalBool: Bool? { node.scalar?.style == .plain ? node.bool : nil }
+
+  /// nil where the value is no number. (YAML itself takes `1e-3` for text, as it has no point.)
+  package var optionalNumber: Double? {
+    guard let scalar = node.scalar, scalar.style == .plain else { return nil }
+    return Double(scalar.string)
+  }
 
   package func integer(atLeast least: Int = 0) throws -> Int {
     guard let value = node.int, value >= least else { throw invalid("\(key) must be a whole number from \(least)") }

@@ -56,6 +56,7 @@ struct MergeRecipeTests {
           t: [{filter: self_attn, value: [0, 0.5, 1]}, {value: 0.5}]
         out_dtype: float16
         dtype: float32
+        tokenizer_source:
         """, path: "r.yaml")
     #expect(recipe.inputs.map(\.path) == ["base", "other"] && recipe.dtype == .float16)
   }
@@ -63,18 +64,20 @@ struct MergeRecipeTests {
   @Test(arguments: [
     ("", "r.yaml:1: the file is empty"),
     ("merge_method: [", "not valid YAML"),
-    ("models: []", "merge_method is missing"),
+    ("models: []", "r.yaml:1: the recipe lacks the key 'merge_method'"),
     ("merge_method: magic\nmodels: []", "no merge method is called 'magic'"),
     ("merge_method: ties\nmodels: 3", "models must be a list"),
-    ("merge_method: ties\nmodel: 3", "unknown key 'model'"),
+    ("merge_method: ties\nmodel: 3", "r.yaml:2: the recipe has the unknown key 'model'; use merge_method, base_model"),
     ("merge_method: ties\nmodules: {}", "r.yaml:2: modules is not supported"),
     ("merge_method: ties\ntokenizer_source: union\nmodels: [{model: a}]", "union is not supported"),
-    ("merge_method: ties\nmodels: [{parameters: {}}]", "lacks 'model'"),
+    ("merge_method: ties\nmodels: [{parameters: {}}]", "models lacks the key 'model'"),
     ("merge_method: ties\nmodels: [{model: a, weight: 1}]", "unknown key 'weight'"),
-    ("merge_method: ties\nmodels: [{model: a, parameters: {weight: []}}]", "empty list"),
+    ("merge_method: ties\nmodels: [{model: a, parameters: {weight: []}}]", "weight is an empty list"),
     ("merge_method: ties\nmodels: [{model: a, parameters: {weight: [a, b]}}]", "a list of numbers"),
     ("merge_method: ties\nmodels: [{model: a}]\ndtype: int8", "use float32, bfloat16 or float16"),
     ("merge_method: ties\nmodels: [{model: a}]\nrandom_seed: -1", "whole number from 0"),
+    ("merge_method: ties\nbase_model: ''\nmodels: [{model: a}]", "r.yaml:2: base_model is empty"),
+    ("merge_method: ties\nmodels: [{model: a}]\nparameters:\n  - 1", "r.yaml:3: parameters must be a mapping"),
     ("merge_method: ties\nslices: [{sources: []}, {sources: []}]", "several slices"),
     (
       "merge_method: ties\nslices: [{sources: [{model: a, layer_range: [1, 2]}]}]", "layer_range is not supported"

@@ -1,10 +1,19 @@
+internal import Settings
+
 extension TaskRecipe {
   /// Reads a recipe; `path` names it in errors.
   ///
-  /// - Throws: ``EvaluationError/unknownKey(path:line:key:known:)``, ``EvaluationError/invalidRecipe(path:line:reason:)``
+  /// - Throws: ``EvaluationError/invalidRecipe(path:line:reason:)``
   public init(yaml: String, path: String) throws {
-    text = yaml
-    let root = try RecipeNode(yaml: yaml, path: path)
+    do {
+      try self.init(SettingsNode(yaml: yaml, path: path, name: "recipe"), text: yaml)
+    } catch let error as SettingsError {
+      throw EvaluationError.invalidRecipe(path: error.path, line: error.line, reason: error.reason)
+    }
+  }
+
+  private init(_ root: SettingsNode, text: String) throws {
+    self.text = text
     let members = try root.members(known: [
       "name", "summary", "prompt", "completion", "target", "empty", "choices", "max_tokens", "stop", "metrics",
     ])
@@ -15,7 +24,7 @@ extension TaskRecipe {
     target = try members["target"]?.template() ?? completion
     emptyFields = try members["empty"]?.strings() ?? []
     choices = try members["choices"]?.elements().map(Choice.init) ?? []
-    maximumTokens = try members["max_tokens"]?.positiveInteger() ?? Self.defaultMaximumTokens
+    maximumTokens = try members["max_tokens"]?.integer(atLeast: 1) ?? Self.defaultMaximumTokens
     stops = try members["stop"]?.strings() ?? []
     metrics = try members["metrics"]?.elements().map(Metric.init) ?? []
     let names = metrics.map(\.name)
@@ -24,7 +33,7 @@ extension TaskRecipe {
 }
 
 extension TaskRecipe.Choice {
-  init(_ node: RecipeNode) throws {
+  init(_ node: SettingsNode) throws {
     let members = try node.members(known: ["label", "text"])
     label = try members.required("label", of: node).string()
     text = try members.required("text", of: node).template()
@@ -35,7 +44,7 @@ extension Metric {
   private static let scorers = ["match", "sql_match", "rouge1", "rougeL", "refusal", "perplexity"]
   private static let extractions = ["text", "first_line", "number", "final_answer", "choice"]
 
-  init(_ node: RecipeNode) throws {
+  init(_ node: SettingsNode) throws {
     let known = ["name", "score", "extract", "marker", "choices", "whole_words", "prefixes", "keywords", "with_prompt"]
     let members = try node.members(known: known)
     let scorer = try members.required("score", of: node)
@@ -67,13 +76,12 @@ extension Metric {
     default: throw scorer.invalid("unknown score '\(kind)'; use \(Self.scorers.joined(separator: ", "))")
     }
     for key in members.keys.sorted() where !(["name", "score"] + uses).contains(key) {
-      throw EvaluationError.unknownKey(
-        path: node.path, line: members[key]?.line ?? node.line, key: key, known: ["name", "score"] + uses)
+      throw (members[key] ?? node).unknown(in: node, known: ["name", "score"] + uses)
     }
   }
 
   private static func extraction(
-    _ members: [String: RecipeNode], of node: RecipeNode
+    _ members: [String: SettingsNode], of node: SettingsNode
   ) throws -> (AnswerExtraction, keys: [String]) {
     let extract = try members.required("extract", of: node)
     let marker = try members["marker"]?.string()
@@ -92,6 +100,16 @@ extension Metric {
       return (.choice(choices, wholeWords: wholeWords), ["extract", "choices", "whole_words"])
     case let other:
       throw extract.invalid("unknown extract '\(other)'; use \(extractions.joined(separator: ", "))")
+    }
+  }
+}
+
+extension SettingsNode {
+  fileprivate func template() throws -> TextTemplate {
+    do {
+      return try TextTemplate(try string())
+    } catch let error as TextTemplate.Malformed {
+      throw invalid("\(key): \(error.reason)")
     }
   }
 }

@@ -1,7 +1,7 @@
 internal import Checkpoints
 internal import Foundation
+internal import Settings
 internal import Torch
-internal import Yams
 
 extension MergeRecipe {
   /// Reads a recipe in mergekit's YAML, of which it takes `models` (or one slice of whole models), `merge_method`, `base_model`,
@@ -13,12 +13,16 @@ extension MergeRecipe {
   }
 
   /// - Parameter path: for messages.
-  public init(yaml: String, path: String) throws { self = try RecipeReader(path: path).recipe(yaml) }
+  public init(yaml: String, path: String) throws {
+    do {
+      self = try RecipeReader.recipe(SettingsNode(yaml: yaml, path: path, name: "the recipe"))
+    } catch let error as SettingsError {
+      throw MergeError.invalidRecipe(path: error.path, line: error.line, reason: error.reason)
+    }
+  }
 }
 
-private struct RecipeReader {
-  let path: String
-
+private enum RecipeReader {
   private static let keys = [
     "merge_method", "base_model", "models", "slices", "parameters", "dtype", "out_dtype", "tokenizer_source",
     "random_seed",
@@ -29,71 +33,59 @@ private struct RecipeReader {
     "chat_template": "copy the template into the result",
   ]
 
-  func recipe(_ yaml: String) throws -> MergeRecipe {
-    let root: Node
-    do {
-      guard let node = try Yams.compose(yaml: yaml) else {
-        throw MergeError.invalidRecipe(path: path, line: 1, reason: "the file is empty")
-      }
-      root = node
-    } catch let error as YamlError {
-      let text = "\(error)".split(whereSeparator: \.isNewline).joined(separator: " ")
-      throw MergeError.invalidRecipe(path: path, line: 1, reason: "not valid YAML: \(text)")
+  static func recipe(_ root: SettingsNode) throws -> MergeRecipe {
+    for (name, value) in try root.orderedMembers() {
+      if let advice = refused[name] { throw value.unsupported(name, advice) }
     }
-    let members = try members(root, "the recipe", known: Self.keys)
-    guard let name = members["merge_method"] else { throw invalid(root, "merge_method is missing") }
-    let methodName = try text(name, "merge_method")
-    guard let method = MergeMethod(name: methodName) else {
-      throw MergeError.unknownMethod(methodName, known: MergeMethod.all.map(\.name))
+    let members = try root.members(known: keys)
+    let name = try members.required("merge_method", of: root).text()
+    guard let method = MergeMethod(name: name) else {
+      throw MergeError.unknownMethod(name, known: MergeMethod.all.map(\.name))
     }
-    let base = try members["base_model"].map { try text($0, "base_model") }
+    let base = try members["base_model"]?.text()
     var recipe = MergeRecipe(method: method, base: base, inputs: try inputs(members, root, base: base))
     recipe.parameters = try members["parameters"].map(parameters) ?? [:]
     // mergekit computes in `dtype` too; here it is the result's alone.
     recipe.dtype = try (members["out_dtype"] ?? members["dtype"]).map(dtype)
-    if let source = try members["tokenizer_source"].map({ try text($0, "tokenizer_source") }), source != "base" {
+    if let node = members["tokenizer_source"], case let source = try node.text(), source != "base" {
       guard source != "union" else {
-        throw unsupported(
-          members["tokenizer_source"] ?? root, "tokenizer_source: union", "use models of one vocabulary")
+        throw node.unsupported("tokenizer_source: union", "use models of one vocabulary")
       }
       recipe.tokenizerSource = source
     }
-    if let node = members["random_seed"] {
-      guard let seed = node.int, seed >= 0 else { throw invalid(node, "random_seed must be a whole number from 0") }
-      recipe.seed = UInt64(seed)
-    }
+    recipe.seed = try members["random_seed"].map { UInt64(try $0.integer()) } ?? 0
     return recipe
   }
 
   // MARK: - Inputs
 
-  private func inputs(_ members: [String: Node], _ root: Node, base: String?) throws -> [MergeRecipe.Input] {
+  private static func inputs(
+    _ members: [String: SettingsNode], _ root: SettingsNode, base: String?
+  ) throws -> [MergeRecipe.Input] {
     switch (members["models"], members["slices"]) {
     case (let models?, nil):
-      return try list(models, "models").map { try input($0, known: ["model", "parameters"], base) }
+      return try models.elements().map { try input($0, known: ["model", "parameters"], base) }
     case (nil, let slices?):
       let advice = "only one slice of whole models is merged: list the models under 'models'"
-      let slices = try list(slices, "slices")
-      guard slices.count == 1 else { throw unsupported(slices.first ?? root, "a merge of several slices", advice) }
-      let slice = try self.members(slices[0], "a slice", known: ["sources"])
-      guard let sources = slice["sources"] else { throw invalid(slices[0], "the slice lacks 'sources'") }
-      return try list(sources, "sources").map { source in
+      let elements = try slices.elements()
+      guard elements.count == 1 else { throw slices.unsupported("a merge of several slices", advice) }
+      let slice = try elements[0].members(known: ["sources"])
+      return try slice.required("sources", of: elements[0]).elements().map { source in
         let known = ["model", "layer_range", "parameters"]
-        if let layers = try self.members(source, "a source", known: known)["layer_range"] {
-          guard let first = layers.sequence?.first?.int, first == 0 else {
-            throw unsupported(layers, "layer_range", advice)
+        if let layers = try source.members(known: known)["layer_range"] {
+          guard layers.isList, try layers.elements().first?.integer() == 0 else {
+            throw layers.unsupported("layer_range", advice)
           }
         }
         return try input(source, known: known, base)
       }
-    default: throw invalid(root, "it needs 'models', and not 'slices' beside them")
+    default: throw root.invalid("it needs 'models', and not 'slices' beside them")
     }
   }
 
-  private func input(_ node: Node, known: [String], _ base: String?) throws -> MergeRecipe.Input {
-    let members = try members(node, "a model", known: known)
-    guard let model = members["model"] else { throw invalid(node, "an entry of models lacks 'model'") }
-    var path = try text(model, "model")
+  private static func input(_ node: SettingsNode, known: [String], _ base: String?) throws -> MergeRecipe.Input {
+    let members = try node.members(known: known)
+    var path = try members.required("model", of: node).text()
     // mergekit's way to write an adapter: BASE+ADAPTER.
     if let base, path.hasPrefix(base + "+") { path = String(path.dropFirst(base.count + 1)) }
     return MergeRecipe.Input(path, parameters: try members["parameters"].map(parameters) ?? [:])
@@ -101,88 +93,56 @@ private struct RecipeReader {
 
   // MARK: - Parameters
 
-  private func parameters(_ node: Node) throws -> [String: ParameterSetting] {
-    guard let mapping = node.mapping else { throw invalid(node, "parameters must be a mapping of names to values") }
+  private static func parameters(_ node: SettingsNode) throws -> [String: ParameterSetting] {
     var settings: [String: ParameterSetting] = [:]
-    for (key, value) in mapping {
-      let name = try text(key, "a parameter's name")
-      // Masks are never stored here.
-      if name == "int8_mask" { continue }
-      settings[name] = try setting(value, name)
+    // mergekit's int8_mask says how masks are stored; here they never are.
+    for (name, value) in try node.orderedMembers() where name != "int8_mask" {
+      settings[name] = try setting(value)
     }
     return settings
   }
 
-  private func setting(_ node: Node, _ name: String) throws -> ParameterSetting {
-    if let sequence = node.sequence {
-      if sequence.isEmpty { throw invalid(node, "\(name) is an empty list") }
-      if sequence.contains(where: { $0.mapping != nil }) {
-        return .conditional(try sequence.map { try condition($0, name) })
-      }
+  private static func setting(_ node: SettingsNode) throws -> ParameterSetting {
+    if node.isList {
+      let elements = try node.elements()
+      if elements.isEmpty { throw node.invalid("\(node.key) is an empty list") }
+      if elements.contains(where: \.isMapping) { return .conditional(try elements.map(condition)) }
       return .gradient(
-        try sequence.map { element in
-          guard let number = number(element) else { throw invalid(element, "\(name): a gradient is a list of numbers") }
+        try elements.map { element in
+          guard let number = element.optionalNumber else {
+            throw element.invalid("\(node.key): a gradient is a list of numbers")
+          }
           return number
         })
     }
-    if node.mapping != nil { return .conditional([try condition(node, name)]) }
-    if let number = number(node) { return .number(number) }
-    if let flag = node.bool { return .flag(flag) }
-    return .text(try text(node, name))
+    if node.isMapping { return .conditional([try condition(node)]) }
+    if let number = node.optionalNumber { return .number(number) }
+    if let flag = node.optionalBool { return .flag(flag) }
+    return .text(try node.text())
   }
 
-  private func condition(_ node: Node, _ name: String) throws -> (filter: String?, value: ParameterSetting) {
-    let members = try members(node, name, known: ["filter", "value"])
-    guard let value = members["value"] else { throw invalid(node, "\(name): an entry lacks 'value'") }
-    let filter = try members["filter"].map { try text($0, "filter") }
-    return (filter, try setting(value, name))
+  private static func condition(_ node: SettingsNode) throws -> (filter: String?, value: ParameterSetting) {
+    let members = try node.members(known: ["filter", "value"])
+    return (try members["filter"]?.text(), try setting(members.required("value", of: node)))
   }
 
-  /// YAML takes `1e-3` for text, as it has no point.
-  private func number(_ node: Node) -> Double? {
-    guard let scalar = node.scalar, scalar.style == .plain || scalar.style == .any else { return nil }
-    return Double(scalar.string)
-  }
-
-  private func dtype(_ node: Node) throws -> DType {
-    let name = try text(node, "dtype")
+  private static func dtype(_ node: SettingsNode) throws -> DType {
+    let name = try node.text()
     guard let dtype = DType(configurationName: name), dtype.isFloatingPoint, dtype != .float64 else {
-      throw invalid(node, "dtype is '\(name)': use float32, bfloat16 or float16")
+      throw node.invalid("dtype is '\(name)': use float32, bfloat16 or float16")
     }
     return dtype
   }
+}
 
-  // MARK: - Nodes
-
-  private func members(_ node: Node, _ what: String, known: [String]) throws -> [String: Node] {
-    guard let mapping = node.mapping else { throw invalid(node, "\(what) must be a mapping of keys to values") }
-    var members: [String: Node] = [:]
-    for (key, value) in mapping {
-      let name = key.string ?? "(not text)"
-      if let advice = Self.refused[name] { throw unsupported(key, name, advice) }
-      guard known.contains(name) else {
-        throw MergeError.unknownKey(path: path, line: line(of: key), key: name, known: known)
-      }
-      if value.null == nil { members[name] = value }
-    }
-    return members
+extension SettingsNode {
+  fileprivate func text() throws -> String {
+    let text = try string()
+    guard !text.isEmpty else { throw invalid("\(key) is empty") }
+    return text
   }
 
-  private func list(_ node: Node, _ what: String) throws -> [Node] {
-    guard let sequence = node.sequence else { throw invalid(node, "\(what) must be a list") }
-    return Array(sequence)
-  }
-
-  private func text(_ node: Node, _ what: String) throws -> String {
-    guard let scalar = node.scalar, !scalar.string.isEmpty else { throw invalid(node, "\(what) must be text") }
-    return scalar.string
-  }
-
-  private func line(of node: Node) -> Int { node.mark?.line ?? 1 }
-  private func invalid(_ node: Node, _ reason: String) -> MergeError {
-    .invalidRecipe(path: path, line: line(of: node), reason: reason)
-  }
-  private func unsupported(_ node: Node, _ key: String, _ advice: String) -> MergeError {
-    .unsupported(path: path, line: line(of: node), key: key, advice: advice)
+  fileprivate func unsupported(_ what: String, _ advice: String) -> SettingsError {
+    invalid("\(what) is not supported: \(advice)")
   }
 }
