@@ -66,11 +66,11 @@ let package = Package(
       swiftSettings: strict),
     .target(name: "Tickets", dependencies: ["Primitives", "Checkpoints", "Torch"], swiftSettings: strict),
     .target(
-      name: "Experiments", dependencies: ["Primitives", "Checkpoints", "Tickets", "Reports", "Settings"],
-      swiftSettings: strict),
+      name: "Experiments",
+      dependencies: ["Primitives", "Checkpoints", "Tickets", "Merging", "Reports", "Settings"], swiftSettings: strict),
     .target(
       name: "Merging",
-      dependencies: ["Primitives", "Settings", "Checkpoints", "Tickets", "Torch"],
+      dependencies: ["Primitives", "Settings", "Reports", "Checkpoints", "Tickets", "Torch"],
       swiftSettings: strict),
     .target(
       name: "Adaptation",

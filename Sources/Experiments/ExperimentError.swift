@@ -8,6 +8,7 @@ public enum ExperimentError: Error, Equatable, Sendable {
   case invalidStage(name: String, plan: String, line: Int, reason: String)
   case stageFailed(name: String, command: String, status: Int32, reason: String, log: String)
   case unreadableResult(name: String, reason: String)
+  case notMergeable(name: String, reason: String)
   case busy(path: String)
 }
 
@@ -23,6 +24,7 @@ extension ExperimentError: CustomStringConvertible, LocalizedError {
       "stage \(name) failed with status \(status): \(reason) (command: \(command); log: \(log)); "
         + "mend it and run the plan again: finished stages stay"
     case .unreadableResult(let name, let reason): "stage \(name): its result cannot be read: \(reason)"
+    case .notMergeable(let name, let reason): "stage \(name) cannot merge: \(reason)"
     case .busy(let path): "\(path): another run of a plan is at work here; wait for its end or use another --out"
     }
   }

@@ -30,7 +30,7 @@ struct ExperimentCommandTests {
     let workspace = try Self.workspace()
     for folder in [Self.plans, Self.plans + "/small"] {
       let names = try FileSystem.contents(of: folder).filter { $0.hasSuffix(".yaml") }
-      #expect(names.count == 5)
+      #expect(names.count == 6)
       for name in names {
         let result = try Lota.run(
           ["experiment", folder + "/" + name, "--model", "model", "--data", "rows", "--list"], in: workspace.directory)

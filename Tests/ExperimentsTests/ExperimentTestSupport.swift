@@ -49,6 +49,7 @@ final class StandIn: CommandRunner {
     if commands.count == failing { return CommandOutput(text: "", status: 1, lastLine: "Error: out of luck") }
     switch arguments.first {
     case "train": return CommandOutput(text: try train(arguments), status: 0)
+    case "merge": return CommandOutput(text: try merge(arguments), status: 0)
     case "score":
       let loss = loss(arguments, try #require(Self.value("--data", arguments)))
       return CommandOutput(text: #"{"row": 1, "logprob": \#(-2 * loss), "count": 2}"# + "\n", status: 0)
@@ -73,9 +74,22 @@ final class StandIn: CommandRunner {
     return #"{"\#(made)": "\#(product)", "seconds": {"training": 2, "validation": 9}, "peakMemoryBytes": 7}"#
   }
 
+  private func merge(_ arguments: [String]) throws -> String {
+    let adapter = Self.value("--adapter-out", arguments)
+    let product = try #require(adapter ?? Self.value("--out", arguments))
+    try FileSystem.createDirectory(product)
+    try FileSystem.writeAtomically("1234567", to: FileSystem.join(product, "file"))
+    return adapter == nil
+      ? #"{"model": {"seconds": 3, "flushSeconds": 1}, "peakMemory": 8}"#
+      : #"{"adapterSeconds": 0.5, "trained": 6, "peakMemory": 4}"#
+  }
+
   static func value(_ option: String, _ arguments: [String]) -> String? { values(option, arguments).first }
 
   static func values(_ option: String, _ arguments: [String]) -> [String] {
-    zip(arguments, arguments.dropFirst()).filter { $0.0 == option }.map(\.1)
+    zip(arguments, arguments.dropFirst() + [""]).compactMap { argument, next in
+      argument == option
+        ? next : argument.hasPrefix(option + "=") ? String(argument.dropFirst(option.count + 1)) : nil
+    }
   }
 }

@@ -6,6 +6,8 @@ public struct StageInstance: Equatable, Sendable {
   public let variant: [Variation]
   /// Position of the instance that it goes on from; nil: the base.
   public let parent: Int?
+  /// Positions of the instances that it merges, in the plan's order.
+  public let inputs: [Int]
 
   public struct Variation: Equatable, Hashable, Sendable {
     public let stage: String
@@ -27,19 +29,45 @@ public struct StageGraph: Equatable, Sendable {
   public init(_ plan: ExperimentPlan) {
     for seed in plan.seeds {
       for stage in plan.stages {
-        let parents: [Int?] =
-          stage.from.map { name in
-            instances.indices.filter { instances[$0].stage.name == name && instances[$0].seed == seed }
-          } ?? [nil]
-        for parent in parents {
-          let inherited = parent.map { instances[$0].variant } ?? []
+        for origin in origins(of: stage, seed: seed) {
           for own in Self.variations(of: stage, plan) {
             instances.append(
-              StageInstance(stage: stage, seed: seed, variant: inherited + own, parent: parent))
+              StageInstance(
+                stage: stage, seed: seed, variant: origin.variant + own, parent: origin.parent, inputs: origin.inputs))
           }
         }
       }
     }
+  }
+
+  /// What an instance begins with.
+  private struct Origin {
+    var parent: Int?
+    var inputs: [Int] = []
+    var variant: [StageInstance.Variation] = []
+
+    /// With one more input; nil where the two come from different values of the same setting of a stage.
+    func merging(_ position: Int, _ other: [StageInstance.Variation]) -> Origin? {
+      let own = variant
+      let isContradiction = other.contains { new in
+        own.contains { $0.stage == new.stage && $0.setting == new.setting && $0.value != new.value }
+      }
+      guard !isContradiction else { return nil }
+      return Origin(inputs: inputs + [position], variant: own + other.filter { !own.contains($0) })
+    }
+  }
+
+  private func origins(of stage: ExperimentPlan.Stage, seed: UInt64) -> [Origin] {
+    func positions(_ name: String) -> [Int] {
+      instances.indices.filter { instances[$0].stage.name == name && instances[$0].seed == seed }
+    }
+    if case .merge(let names, _) = stage.action {
+      return names.reduce([Origin()]) { origins, name in
+        origins.flatMap { origin in positions(name).compactMap { origin.merging($0, instances[$0].variant) } }
+      }
+    }
+    guard let from = stage.from else { return [Origin()] }
+    return positions(from).map { Origin(parent: $0, variant: instances[$0].variant) }
   }
 
   /// Every combination of the values that the stage's own settings run through.
@@ -63,6 +91,13 @@ public struct StageGraph: Equatable, Sendable {
 
   /// Whether no instance goes on from it.
   public func isLeaf(_ index: Int) -> Bool { !instances.contains { $0.parent == index } }
+
+  /// Among what an instance merges, the one that trains a task; nil where none does.
+  public func source(of task: String, in index: Int) -> Int? {
+    instances[index].inputs.lazy.compactMap { input in
+      instances[input].stage.task == task ? input : source(of: task, in: input)
+    }.first
+  }
 
   /// The instance of another stage that belongs to the same seed, and to the same variant where there are several.
   func instance(of stage: String, for instance: StageInstance) -> Int? {

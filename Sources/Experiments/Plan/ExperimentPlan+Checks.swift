@@ -12,7 +12,8 @@ extension ExperimentPlan {
     for stage in stages {
       for name in [stage.from].compactMap({ $0 }) + stage.references where !known.contains(name) {
         let reason = self.stage(name) == nil ? "there is no such stage" : "it must stand before"
-        throw refuse(stage.line, "stage \(stage.name) goes on from '\(name)': \(reason)")
+        let what = stage.merged.contains(name) ? "merges" : "goes on from"
+        throw refuse(stage.line, "stage \(stage.name) \(what) '\(name)': \(reason)")
       }
       known.insert(stage.name)
       if case .train(let name, let settings) = stage.action {
@@ -30,8 +31,8 @@ extension ExperimentPlan {
             throw refuse(stage.line, "stage \(stage.name) replays '\(value)', which is no task with rows to train on")
           }
         }
-      } else if case .merge(let inputs, _) = stage.action, inputs.count < 2 {
-        throw refuse(stage.line, "stage \(stage.name) merges \(inputs.count) stages; name at least two")
+      } else if let problem = problem(ofMerge: stage, stage.merged) {
+        throw refuse(stage.line, "stage \(stage.name) \(problem)")
       }
     }
     for row in table {
@@ -77,17 +78,22 @@ extension ExperimentPlan {
 
   /// A stage's command with stand-ins for what is not there yet.
   private func example(of stage: Stage) -> [String] {
-    let options = settings(of: stage).flatMap { setting -> [String] in
-      switch setting.value {
-      case .off: []
-      case .fixed(let values): values.isEmpty ? ["--\(setting.name)"] : values.flatMap { ["--\(setting.name)", $0] }
-      case .vary(let values), .choose(let values): ["--\(setting.name)", values[0]]
-      }
-    }
     switch stage.action {
-    case .train: return ["train", "--model", "m", "--data", "d", "--out", "o"] + options
+    case .train:
+      let options = settings(of: stage).flatMap { setting -> [String] in
+        switch setting.value {
+        case .off: []
+        case .fixed(let values): values.isEmpty ? ["--\(setting.name)"] : values.flatMap { ["--\(setting.name)", $0] }
+        case .vary(let values), .choose(let values): ["--\(setting.name)", values[0]]
+        }
+      }
+      return ["train", "--model", "m", "--data", "d", "--out", "o"] + options
     case .merge(let inputs, _):
-      return ["merge", "--base", "m", "--out", "o"] + inputs.flatMap { ["--input", $0] } + options
+      let values = Dictionary(
+        stage.settings.compactMap { setting in setting.value.given.first.map { (setting.name, $0) } },
+        uniquingKeysWith: { first, _ in first })
+      return ["merge", "--base", "m", "--out", "o"]
+        + MergeSettings(stage, values: values).arguments(inputs.map { (name: $0, path: $0) })
     }
   }
 }

@@ -109,7 +109,7 @@ extension ExperimentPlan.Setting {
   private static let files: Set<String> = ["mask", "exclude"]
   /// Given by the plan itself.
   private static let reserved: Set<String> = [
-    "model", "data", "adapter", "seed", "out", "json", "validation", "validate-every",
+    "model", "data", "adapter", "seed", "out", "json", "validation", "validate-every", "base", "input", "adapter-out",
   ]
 
   fileprivate init(name: String, node: SettingsNode, _ folder: String) throws {

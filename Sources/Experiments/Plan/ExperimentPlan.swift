@@ -103,14 +103,16 @@ extension ExperimentPlan.Stage {
     }
   }
 
+  /// Names of the stages that it merges.
+  public var merged: [String] { if case .merge(let inputs, _) = action { inputs } else { [] } }
+
   /// What it reads besides ``from``: inputs of a merge, and stages named by a setting (`@NAME/mask`).
   var references: [String] {
-    var names = settings.flatMap { setting -> [String] in
-      guard case .fixed(let values) = setting.value else { return [] }
-      return values.compactMap { StageReference($0)?.stage }
-    }
-    if case .merge(let inputs, _) = action { names += inputs }
-    return names
+    merged
+      + settings.flatMap { setting -> [String] in
+        guard case .fixed(let values) = setting.value else { return [] }
+        return values.compactMap { StageReference($0)?.stage }
+      }
   }
 }
 

@@ -24,10 +24,11 @@ struct ResultTable: Equatable {
 struct ExperimentTables {
   let results: ExperimentResults
 
-  /// Labels of the last stages of all sequences, each once.
+  /// Labels of the last stages of all sequences, each once; merges have a table of their own.
   var leaves: [String] {
     var seen: Set<String> = []
-    return results.graph.instances.indices.filter { results.graph.isLeaf($0) }
+    return results.graph.instances.indices
+      .filter { results.graph.isLeaf($0) && results.graph.instances[$0].inputs.isEmpty }
       .map { results.graph.instances[$0].label }.filter { seen.insert($0).inserted }
   }
 
@@ -40,6 +41,8 @@ struct ExperimentTables {
       tables.append(sequences(.loss))
       if let table = equalUtility { tables.append(table) }
     }
+    if hasMetrics { tables += [merges(.metric)].compactMap { $0 } }
+    tables += [merges(.loss)].compactMap { $0 }
     tables += leaves.map { retention($0, .loss) }
     if hasMetrics { tables += leaves.map { retention($0, .metric) } }
     if let table = choices { tables.append(table) }
@@ -76,14 +79,14 @@ struct ExperimentTables {
         + "than the best stage that trains it straight from the base, where the plan has one. " + seedNote)
   }
 
-  private var metricName: String {
+  var metricName: String {
     let names = results.plan.tasks.compactMap { task in
       results.score(nil, task.name)?.metric.map { "\(task.name) \($0.name)" }
     }
     return names.joined(separator: ", ")
   }
 
-  private var seedNote: String {
+  var seedNote: String {
     let count = results.plan.seeds.count
     return count > 1 ? "Mean over \(count) seeds, with Student's interval of 95 %." : "One seed."
   }
@@ -93,7 +96,7 @@ struct ExperimentTables {
     return results.graph.instances.filter { $0.stage.name == stage }.map(\.label).filter { seen.insert($0).inserted }
   }
 
-  private func method(_ stage: ExperimentPlan.Stage?) -> String {
+  func method(_ stage: ExperimentPlan.Stage?) -> String {
     guard let stage else { return "-" }
     let settings = results.plan.settings(of: stage)
     guard case .fixed(let values)? = settings.first(where: { $0.name == "method" })?.value else { return "lota" }
@@ -167,14 +170,14 @@ struct ExperimentTables {
     let rows = results.candidates.map { candidate in
       let instance = results.graph.instances[candidate.instance]
       let values = candidate.values.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }.joined(separator: ", ")
-      let loss = instance.stage.task.flatMap(candidate.record.finalLoss)
       let isBest = results.records[candidate.instance]?.key == candidate.record.key
-      return [instance.label, values, loss.map { NumberText.fixed($0, 4) } ?? "-", isBest ? "chosen" : ""]
+      return [instance.label, values, NumberText.fixed(candidate.loss, 4), isBest ? "chosen" : ""]
     }
     return ResultTable(
       title: "Chosen settings", head: ["Stage", "Value", "Development loss", ""], rows: rows,
       note:
-        "The value with the least loss a label on the task's development rows, with the first seed; other seeds take it over."
+        "The value with the least loss a label on the task's development rows (of a merge: the mean over its tasks), with the "
+        + "first seed; other seeds take it over."
     )
   }
 

@@ -16,6 +16,19 @@ private struct TrainObject: Decodable {
   let peakMemoryBytes: Int
 }
 
+/// The object of `lota merge --json`.
+private struct MergeObject: Decodable {
+  struct Model: Decodable {
+    let seconds: Double
+    let flushSeconds: Double
+  }
+
+  let model: Model?
+  let adapterSeconds: Double?
+  let trained: Int?
+  let peakMemory: Int
+}
+
 /// Lines of `validation.jsonl`.
 private struct ValidationLine: Decodable {
   let step: Int
@@ -81,10 +94,7 @@ extension StageRecord {
     peakMemoryBytes = object.peakMemoryBytes
     trained = object.trained
     made = object.adapter == nil ? .model : .adapter
-    let product = FileSystem.join(directory, made.rawValue)
-    bytes = try FileSystem.contents(of: product).reduce(0) { sum, name in
-      sum + (try FileManager.default.attributesOfItem(atPath: FileSystem.join(product, name))[.size] as? Int ?? 0)
-    }
+    bytes = try byteCount(of: FileSystem.join(directory, made.rawValue))
     let validation = FileSystem.join(directory, "validation.jsonl")
     curve = []
     guard FileSystem.exists(validation) else { return }
@@ -93,6 +103,35 @@ extension StageRecord {
     curve = lines.compactMap { line in
       tasks[line.data].map { CurvePoint(step: line.step, task: $0, tokenLoss: line.tokenLoss) }
     }
+  }
+}
+
+extension StageRecord {
+  /// - Parameter directory: holds the merged model or adapter.
+  init(
+    mergeOutput text: String, directory: String, command: StageCommand, instance: StageInstance,
+    chosen: [String: String]
+  ) throws {
+    let object: MergeObject = try decode(text[...], of: instance.label)
+    key = command.key
+    stage = instance.stage.name
+    label = instance.label
+    seed = instance.seed
+    self.command = command.arguments
+    self.chosen = chosen
+    seconds = object.model.map { $0.seconds + $0.flushSeconds } ?? object.adapterSeconds ?? 0
+    peakMemoryBytes = object.peakMemory
+    trained = object.model == nil ? object.trained : nil
+    made = object.model == nil ? .adapter : .model
+    bytes = try byteCount(of: FileSystem.join(directory, made.rawValue))
+    curve = []
+  }
+}
+
+/// Of a directory's files.
+private func byteCount(of directory: String) throws -> Int {
+  try FileSystem.contents(of: directory).reduce(0) { sum, name in
+    sum + (try FileManager.default.attributesOfItem(atPath: FileSystem.join(directory, name))[.size] as? Int ?? 0)
   }
 }
 

@@ -4,7 +4,7 @@ public struct ExperimentResults: Equatable, Sendable {
   public let graph: StageGraph
   /// By position in the graph.
   public let records: [Int: StageRecord]
-  /// Stages trained to choose a setting; the best of them are stages of the graph too.
+  /// Stages run to choose a setting; the best of them are stages of the graph too.
   public let candidates: [CandidateResult]
   /// The base's first.
   public let scores: [ModelScores]
@@ -20,6 +20,8 @@ public struct CandidateResult: Equatable, Sendable {
   public let instance: Int
   public let values: [String: String]
   public let record: StageRecord
+  /// By which it was judged: the mean of -log p over the labels of development rows; of a merge, the mean over its tasks.
+  public let loss: Double
 }
 
 /// A model's scores on the test rows of every task.

@@ -17,15 +17,15 @@ public enum ExperimentEvent: Sendable {
 public struct ExperimentRun {
   public let plan: ExperimentPlan
   public let graph: StageGraph
-  private let store: ExperimentStore
+  let store: ExperimentStore
   private let runner: any CommandRunner
-  private let observe: (ExperimentEvent) -> Void
-  private var builder: CommandBuilder
-  private var states: [Int: ModelState] = [:]
-  private var records: [Int: StageRecord] = [:]
+  let observe: (ExperimentEvent) -> Void
+  var builder: CommandBuilder
+  var states: [Int: ModelState] = [:]
+  var records: [Int: StageRecord] = [:]
   /// Values found with the first seed, by stage, variant and setting.
-  private var choices: [String: [String: String]] = [:]
-  private var candidates: [CandidateResult] = []
+  var choices: [String: [String: String]] = [:]
+  var candidates: [CandidateResult] = []
 
   /// - Parameters:
   ///   - output: the experiment's directory; what it holds of an earlier run is used.
@@ -75,17 +75,34 @@ public struct ExperimentRun {
   // MARK: - Stages
 
   private mutating func perform(_ index: Int, from state: ModelState) throws -> StageRecord {
-    let instance = graph.instances[index]
-    guard case .train(let name, _) = instance.stage.action, let task = plan.task(name), let data = task.train else {
-      return try merge(index)
-    }
     var values = Dictionary(
-      instance.variant.filter { $0.stage == instance.stage.name }.map { ($0.setting, $0.value) },
-      uniquingKeysWith: { $1 })
-    for (setting, value) in try chosen(index, task: task, data: data, values: values, from: state) {
-      values[setting] = value
+      graph.instances[index].variant.filter { $0.stage == graph.instances[index].stage.name }
+        .map { ($0.setting, $0.value) }, uniquingKeysWith: { $1 })
+    for (setting, value) in try chosen(index, values: values, from: state) { values[setting] = value }
+    return try make(index, values: values, from: state)
+  }
+
+  /// - Parameter values: of the settings that vary or are chosen.
+  private mutating func make(_ index: Int, values: [String: String], from state: ModelState) throws -> StageRecord {
+    let instance = graph.instances[index]
+    guard case .train(let name, _) = instance.stage.action else { return try merge(index, values: values, over: state) }
+    guard let task = plan.task(name), let data = task.train else {
+      throw ExperimentError.unreadableResult(name: instance.label, reason: "there are no rows to train on")
     }
     return try train(index, task: task, data: data, values: values, from: state)
+  }
+
+  /// A stage with one of the combinations of values to choose from, and its loss on development rows.
+  mutating func candidate(
+    _ index: Int, values: [String: String], from state: ModelState
+  ) throws -> (record: StageRecord, loss: Double) {
+    let instance = graph.instances[index]
+    guard let task = instance.stage.task else { return try mergeCandidate(index, values: values, over: state) }
+    let record = try make(index, values: values, from: state)
+    guard let loss = record.finalLoss(of: task) else {
+      throw ExperimentError.unreadableResult(name: instance.label, reason: "it has no loss on development rows")
+    }
+    return (record, loss)
   }
 
   private mutating func train(
@@ -104,18 +121,17 @@ public struct ExperimentRun {
     }
     let files = Dictionary(
       builder.developmentRows(besides: task).map { ($0.rows, $0.name) }, uniquingKeysWith: { first, _ in first })
-    return try execute(command, instance, chosen: values) { directory, output in
+    return try execute(command, instance) { directory, output in
       try StageRecord(
         trainOutput: output, directory: directory, command: command, instance: instance, chosen: values, tasks: files)
     }
   }
 
   /// Runs the command unless its result is there.
-  private func execute(
-    _ command: StageCommand, _ instance: StageInstance, chosen: [String: String],
-    _ record: (String, String) throws -> StageRecord
+  func execute(
+    _ command: StageCommand, _ instance: StageInstance, _ record: (String, String) throws -> StageRecord
   ) throws -> StageRecord {
-    if let finished = try store.record(command.key) {
+    if let finished = try store.record(command.key), isWhole(finished, command) {
       observe(.unchanged(stage: instance.label, seed: instance.seed))
       return finished
     }
@@ -124,7 +140,9 @@ public struct ExperimentRun {
     let name = "\(instance.stage.name).seed\(instance.seed)"
     let finished = try store.run(command.key, name: name) { directory in
       let log = FileSystem.join(directory, "log.txt")
-      let arguments = command.arguments + ["--out", FileSystem.join(directory, "run")]
+      let place = FileSystem.join(directory, command.destination.place)
+      try FileSystem.createDirectory(FileSystem.parent(of: place))
+      let arguments = command.arguments + [command.destination.option, place]
       let output = try runner.run(arguments, log: log) { observe(.progress($0)) }
       guard output.status == 0 else {
         let kept = FileSystem.join(store.path, "\(name).failed.txt")
@@ -140,12 +158,7 @@ public struct ExperimentRun {
     return finished
   }
 
-  private func merge(_ index: Int) throws -> StageRecord {
-    let instance = graph.instances[index]
-    throw ExperimentError.unreadableResult(name: instance.label, reason: "merging is not a stage yet")
-  }
-
-  private func state(after record: StageRecord, from state: ModelState) -> ModelState {
+  func state(after record: StageRecord, from state: ModelState) -> ModelState {
     let run = FileSystem.join(store.directory(record.key) ?? "", "run")
     switch record.made {
     case .model: return ModelState(key: record.key, model: FileSystem.join(run, "model"))
@@ -155,52 +168,12 @@ public struct ExperimentRun {
     }
   }
 
-  // MARK: - Choices
-
-  /// Values of the settings to be chosen: those of the first seed, for which every combination is trained.
-  private mutating func chosen(
-    _ index: Int, task: ExperimentPlan.Task, data: String, values: [String: String], from state: ModelState
-  ) throws -> [String: String] {
-    let instance = graph.instances[index]
-    let combinations = Self.combinations(plan.settings(of: instance.stage))
-    guard combinations.count > 1 else { return [:] }
-    if let known = choices[instance.label] { return known }
-    var losses: [(values: [String: String], loss: Double)] = []
-    for combination in combinations {
-      let record = try train(
-        index, task: task, data: data, values: values.merging(combination) { $1 }, from: state)
-      guard let loss = record.finalLoss(of: task.name) else {
-        throw ExperimentError.unreadableResult(name: instance.label, reason: "it has no loss on development rows")
-      }
-      candidates.append(CandidateResult(instance: index, values: combination, record: record))
-      losses.append((combination, loss))
-    }
-    guard let best = losses.filter({ $0.loss.isFinite }).min(by: { $0.loss < $1.loss }) else {
-      throw ExperimentError.unreadableResult(name: instance.label, reason: "no value has a finite loss")
-    }
-    for (setting, value) in best.values.sorted(by: { $0.key < $1.key }) {
-      let table = Dictionary(losses.map { ($0.values[setting] ?? "", $0.loss) }, uniquingKeysWith: min)
-      observe(.chosen(stage: instance.label, setting: setting, value: value, losses: table))
-    }
-    choices[instance.label] = best.values
-    return best.values
-  }
-
-  private static func combinations(_ settings: [ExperimentPlan.Setting]) -> [[String: String]] {
-    settings.reduce([[:]]) { combinations, setting in
-      guard case .choose(let values) = setting.value else { return combinations }
-      return combinations.flatMap { combination in
-        values.map { value in combination.merging([setting.name: value]) { $1 } }
-      }
-    }
-  }
-
   // MARK: - Scores
 
   private mutating func score(_ state: ModelState, stage: String, seed: UInt64) throws -> [String: TaskScore] {
     var scores: [String: TaskScore] = [:]
     for task in plan.tasks {
-      var score = try loss(state, task, stage, seed)
+      var score = try loss(state, rows: task.test, of: task, stage, seed)
       if let evaluation = task.evaluation {
         let command = try builder.evaluate(state, evaluation)
         score.metric = try store.score(command.key) {
@@ -213,10 +186,10 @@ public struct ExperimentRun {
     return scores
   }
 
-  private mutating func loss(
-    _ state: ModelState, _ task: ExperimentPlan.Task, _ stage: String, _ seed: UInt64
+  mutating func loss(
+    _ state: ModelState, rows: String, of task: ExperimentPlan.Task, _ stage: String, _ seed: UInt64
   ) throws -> TaskScore {
-    let command = try builder.score(state, rows: task.test)
+    let command = try builder.score(state, rows: rows)
     return try store.score(command.key) {
       observe(.scoring(stage: stage, seed: seed, task: task.name))
       return try TaskScore(scoreOutput: try output(of: command, stage), stage: stage)

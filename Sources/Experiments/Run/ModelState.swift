@@ -24,7 +24,7 @@ public struct StageRecord: Codable, Equatable, Sendable {
   public var peakMemoryBytes: Int
   /// Of what the stage made: adapter, or model.
   public var bytes: Int
-  /// Weights trained: entries of the ticket, numbers of low-rank matrices; nil: all.
+  /// Weights trained: entries of the ticket, numbers of low-rank matrices; of a merge those that it changes. nil: all.
   public var trained: Int?
   /// The loss of development rows while it trained.
   public var curve: [CurvePoint]

@@ -1,9 +1,11 @@
 /// The command of a stage, and what tells its result from all others.
-struct StageCommand: Equatable {
+struct StageCommand {
   /// Verb and options, but for where the result goes.
   var arguments: [String]
   /// Digest of everything that decides the result.
   var key: String
+  /// The option that says where the result goes, and its place in the stage's directory.
+  var destination = (option: "--out", place: "run")
 }
 
 /// Makes the commands of a plan's stages.
@@ -56,6 +58,31 @@ struct CommandBuilder {
     return StageCommand(
       arguments: ["train"] + state.arguments + ["--data", data, "--seed", "\(seed)"] + options + ["--json"],
       key: FileDigests.digest(lines: identity.prefix(5) + identity.dropFirst(5).sorted()))
+  }
+
+  /// What a stage made, as an input of a merge.
+  struct MergeSource {
+    let stage: String
+    let record: StageRecord
+    let path: String
+    let isTicket: Bool
+  }
+
+  /// Tickets merge into an adapter where the method allows it, everything else into a model.
+  func merge(
+    _ stage: ExperimentPlan.Stage, seed: UInt64, values: [String: String], base: ModelState, sources: [MergeSource]
+  ) -> StageCommand {
+    let settings = MergeSettings(stage, values: values)
+    let identity = ["lota-stage 1", "merge", base.key, "seed \(seed)"]
+    let inputs = sources.map {
+      "input \($0.record.key)/\($0.record.made.rawValue) \(settings.weight(of: $0.stage))"
+    }
+    let isSparse = settings.keepsTickets && sources.allSatisfy(\.isTicket)
+    return StageCommand(
+      arguments: ["merge", "--base", base.model] + settings.arguments(sources.map { ($0.stage, $0.path) })
+        + ["--seed", "\(seed)", "--json"],
+      key: FileDigests.digest(lines: identity + inputs + settings.identity),
+      destination: isSparse ? ("--adapter-out", "run/adapter") : ("--out", "run/model"))
   }
 
   /// Those of all tasks where a curve is wanted, else those of the stage's own.

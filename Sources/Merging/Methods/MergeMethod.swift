@@ -106,6 +106,15 @@ public struct MergeMethod: Equatable, Sendable {
   /// Whether it is about task vectors, and so needs a base.
   public var needsBase: Bool { combination != .linear }
 
+  /// Why tickets do not merge into a ticket, nil where they do.
+  public func obstacleToSparse(normalizes: Bool) -> String? {
+    switch combination {
+    case .taskVectors: nil
+    case .spherical: "slerp changes every weight"
+    case .linear: normalizes ? nil : "linear without normalize changes every weight"
+    }
+  }
+
   var sparsification: Sparsification? {
     if case .taskVectors(let sparsification, _, _) = combination { sparsification } else { nil }
   }

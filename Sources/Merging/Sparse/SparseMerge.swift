@@ -10,13 +10,8 @@ extension Merge {
       return "\(other.path) is no LoTA adapter"
     }
     if let dtype = recipe.dtype { return "dtype \(dtype.configurationName) changes every weight" }
-    switch recipe.method.combination {
-    case .taskVectors: return nil
-    case .spherical: return "slerp changes every weight"
-    case .linear:
-      let normalizes = (try? plan.settings(of: plan.reference.tensors.first?.name ?? ""))?.normalizes ?? true
-      return normalizes ? nil : "linear without normalize changes every weight"
-    }
+    let normalizes = (try? plan.settings(of: plan.reference.tensors.first?.name ?? ""))?.normalizes ?? true
+    return recipe.method.obstacleToSparse(normalizes: normalizes)
   }
 
   /// Merges adapters into an adapter, without a model in between: memory grows with the adapters alone. Base and result give the

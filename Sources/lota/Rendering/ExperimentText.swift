@@ -4,8 +4,11 @@ import Experiments
 enum ExperimentText {
   static func stages(_ graph: StageGraph) -> String {
     graph.instances.map { instance in
-      let parent = instance.parent.map { graph.instances[$0].label } ?? "base"
-      return "\(instance.label)  seed \(instance.seed)  from \(parent)"
+      let origin =
+        instance.inputs.isEmpty
+        ? "from \(instance.parent.map { graph.instances[$0].label } ?? "base")"
+        : "of \(instance.inputs.map { graph.instances[$0].label }.joined(separator: ", "))"
+      return "\(instance.label)  seed \(instance.seed)  \(origin)"
     }.joined(separator: "\n")
   }
 
