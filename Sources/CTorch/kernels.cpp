@@ -18,7 +18,8 @@
 namespace lota::kernels {
 namespace {
 
-constexpr int64_t row_grain = 8;
+/// Rows that are worth a thread: waking one takes as long as some ten thousand elements.
+constexpr int64_t row_grain(int64_t width) { return std::max<int64_t>(1, (1 << 14) / std::max<int64_t>(1, width)); }
 constexpr int64_t element_grain = 1 << 15;
 
 LOTA_MULTIVERSION double sum_range(const float *x, int64_t begin, int64_t end) {
@@ -178,13 +179,13 @@ double sum(const float *x, int64_t count) { return blocked_sum(x, count, sum_ran
 double sum_of_squares(const float *x, int64_t count) { return blocked_sum(x, count, squares_range); }
 
 void rms_norm(const float *x, const float *w, float epsilon, float *y, float *rstd, int64_t rows, int64_t width) {
-  parallel_for(rows, row_grain, [=](int64_t begin, int64_t end) {
+  parallel_for(rows, row_grain(width), [=](int64_t begin, int64_t end) {
     for (int64_t n = begin; n < end; ++n) rms_norm_row(x + n * width, w, epsilon, y + n * width, rstd + n, width);
   });
 }
 
 void rms_norm_backward(const float *dy, const float *x, const float *w, const float *rstd, float *dx, int64_t rows, int64_t width) {
-  parallel_for(rows, row_grain, [=](int64_t begin, int64_t end) {
+  parallel_for(rows, row_grain(width), [=](int64_t begin, int64_t end) {
     for (int64_t n = begin; n < end; ++n)
       rms_norm_backward_row(dy + n * width, x + n * width, w, rstd[n], dx + n * width, width);
   });
@@ -197,20 +198,20 @@ void rms_norm_weight_backward(const float *dy, const float *x, const float *rstd
 void rotary(float *x, int64_t row_stride, int64_t heads, int64_t head_size, const float *cosine, const float *sine,
             const int64_t *positions, int64_t rows, bool inverse) {
   const int64_t half = head_size / 2;
-  parallel_for(rows, row_grain, [=](int64_t begin, int64_t end) {
+  parallel_for(rows, row_grain(heads * head_size), [=](int64_t begin, int64_t end) {
     for (int64_t n = begin; n < end; ++n)
       rotary_row(x + n * row_stride, heads, half, cosine + positions[n] * half, sine + positions[n] * half, inverse ? -1.0f : 1.0f);
   });
 }
 
 void swiglu(const float *gu, float *h, int64_t rows, int64_t width) {
-  parallel_for(rows, row_grain, [=](int64_t begin, int64_t end) {
+  parallel_for(rows, row_grain(2 * width), [=](int64_t begin, int64_t end) {
     for (int64_t n = begin; n < end; ++n) swiglu_row(gu + n * 2 * width, gu + n * 2 * width + width, h + n * width, width);
   });
 }
 
 void swiglu_backward(float *gu, float *dh_to_h, int64_t rows, int64_t width) {
-  parallel_for(rows, row_grain, [=](int64_t begin, int64_t end) {
+  parallel_for(rows, row_grain(2 * width), [=](int64_t begin, int64_t end) {
     for (int64_t n = begin; n < end; ++n)
       swiglu_backward_row(gu + n * 2 * width, gu + n * 2 * width + width, dh_to_h + n * width, width);
   });

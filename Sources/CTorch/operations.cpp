@@ -55,6 +55,8 @@ ct_status ct_row_product(ct_tensor x, ct_tensor w, bool accumulate, ct_tensor ou
   });
 }
 
+bool ct_row_product_suits_many(void) noexcept { return kernels::row_product_suits_many(); }
+
 ct_status ct_add(ct_tensor out, ct_tensor source, double alpha) noexcept {
   return boundary("add", [&] { get(out).add_(get(source), alpha); });
 }

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstdint>
 #include <cstring>
+#include <vector>
 
 #include "instruction_sets.h"
 #include "parallel.h"
@@ -20,6 +22,10 @@ constexpr int64_t lanes = 16;
 /// Weights a tile holds, and rows at most: with 24 sums AVX-512's registers are full and their latency is hidden.
 constexpr int tile_outputs = 4;
 constexpr int most_rows = 6;
+/// Inputs that a tile goes through at a time: its weights then stay in the first cache for all rows.
+constexpr int64_t most_inputs = 768;
+/// Rows that share one pass over the weights: their inputs stay in the second cache.
+constexpr int64_t row_floats = 1 << 17;
 /// Weights of a piece that one thread takes at a time.
 constexpr int64_t thread_grain = 1 << 15;
 
@@ -55,97 +61,192 @@ LOTA_INLINE Four sums_of(const Sixteen (&v)[4]) {
   return __builtin_shufflevector(ab, cd, 0, 1, 4, 5) + __builtin_shufflevector(ab, cd, 2, 3, 6, 7);
 }
 
-/// `ahead`: where the next weights lie, to be fetched meanwhile; a share of their rows a tile.
-struct Ahead {
-  const float *w;
-  int64_t stride;
-  int first, step, count;
+/// Rows in panels of at most six, a panel's rows interleaved by sixteen inputs: read in the order in which they lie.
+struct Panels {
+  const float *inputs;
+  int64_t rows, count;
+
+  explicit Panels(const float *packed, int64_t rows) : inputs(packed), rows(rows), count((rows + most_rows - 1) / most_rows) {}
+
+  int64_t first(int64_t panel) const { return rows * panel / count; }
+  int size(int64_t panel) const { return static_cast<int>(first(panel + 1) - first(panel)); }
 };
 
-template <bool Fused, int Rows, int Outputs>
-LOTA_INLINE void tile(const RowProduct &p, int64_t row, int64_t output, const Ahead &ahead) {
+void pack(const RowProduct &p, const Panels &panels, float *to) {
+  const int64_t whole = p.inputs / lanes * lanes, rest = p.inputs - whole;
+  for (int64_t panel = 0; panel < panels.count; ++panel) {
+    const float *x = p.x + panels.first(panel) * p.x_stride;
+    const int size = panels.size(panel);
+    for (int64_t i = 0; i < whole; i += lanes)
+      for (int r = 0; r < size; ++r, to += lanes) std::memcpy(to, x + r * p.x_stride + i, lanes * sizeof(float));
+    for (int r = 0; r < size; ++r, to += rest)
+      std::memcpy(to, x + r * p.x_stride + whole, static_cast<size_t>(rest) * sizeof(float));
+  }
+}
+
+/// Part of the inputs, and the next weights, to be fetched meanwhile: some of their rows by each panel.
+struct Part {
+  int64_t begin, end;
+  bool first, last;
+  const float *next;
+  int64_t next_count;
+};
+
+/// `sums`: of the parts before, unless there is but one part.
+template <bool Fused, int Rows, int Outputs, int Fetched>
+LOTA_INLINE void tile(const RowProduct &p, const Panels &panels, int64_t panel, int64_t output, const Part &part, Sixteen *sums) {
+  const int64_t row = panels.first(panel), whole = p.inputs / lanes * lanes;
+  const float *x = panels.inputs + row * p.inputs, *w = p.w + output * p.w_stride;
+  const float *fetched = part.next + panel * Fetched * p.w_stride - part.begin;
   Sixteen sum[Rows][4] = {};
-  const float *x = p.x + row * p.x_stride, *w = p.w + output * p.w_stride;
-  const int64_t whole = p.inputs / lanes * lanes;
-  for (int64_t i = 0; i < whole; i += lanes) {
-    for (int a = ahead.first; a < ahead.count; a += ahead.step) __builtin_prefetch(ahead.w + a * ahead.stride + i);
+  if (!part.first) {
+#pragma unroll
+    for (int r = 0; r < Rows; ++r)
+#pragma unroll
+      for (int o = 0; o < Outputs; ++o) sum[r][o] = sums[r * 4 + o];
+  }
+  for (int64_t i = part.begin; i < part.end; i += lanes) {
+#pragma unroll
+    for (int f = 0; f < Fetched; ++f) __builtin_prefetch(fetched + f * p.w_stride + i);
     Sixteen weight[Outputs];
 #pragma unroll
     for (int o = 0; o < Outputs; ++o) weight[o] = at(w + o * p.w_stride + i);
 #pragma unroll
     for (int r = 0; r < Rows; ++r) {
-      const Sixteen input = at(x + r * p.x_stride + i);
+      const Sixteen input = at(x + i * Rows + r * lanes);
 #pragma unroll
       for (int o = 0; o < Outputs; ++o) multiply_add<Fused>(sum[r][o], input, weight[o]);
     }
+  }
+  if (!part.last) {
+#pragma unroll
+    for (int r = 0; r < Rows; ++r)
+#pragma unroll
+      for (int o = 0; o < Outputs; ++o) sums[r * 4 + o] = sum[r][o];
+    return;
   }
   if (const int64_t rest = p.inputs - whole; rest > 0) {
     for (int o = 0; o < Outputs; ++o) {
       Sixteen weight, input;
       load_first(w + o * p.w_stride + whole, rest, weight);
       for (int r = 0; r < Rows; ++r) {
-        load_first(x + r * p.x_stride + whole, rest, input);
+        load_first(x + Rows * whole + r * rest, rest, input);
         multiply_add<Fused>(sum[r][o], input, weight);
       }
     }
   }
 #pragma unroll
   for (int r = 0; r < Rows; ++r) {
-    const Four sums = sums_of(sum[r]);
+    const Four totals = sums_of(sum[r]);
     float *out = p.out + (row + r) * p.out_stride + output;
 #pragma unroll
-    for (int o = 0; o < Outputs; ++o) out[o] = p.accumulate ? out[o] + sums[o] : sums[o];
+    for (int o = 0; o < Outputs; ++o) out[o] = p.accumulate ? out[o] + totals[o] : totals[o];
+  }
+}
+
+template <bool Fused, int Outputs, int Fetched>
+LOTA_INLINE void panel_rows(const RowProduct &p, const Panels &panels, int64_t panel, int64_t output, const Part &part, Sixteen *sums) {
+  switch (panels.size(panel)) {
+    // The processor sees by itself where a single row reads on.
+    case 1: tile<Fused, 1, Outputs, 0>(p, panels, panel, output, part, sums); break;
+    case 2: tile<Fused, 2, Outputs, Fetched>(p, panels, panel, output, part, sums); break;
+    case 3: tile<Fused, 3, Outputs, Fetched>(p, panels, panel, output, part, sums); break;
+    case 4: tile<Fused, 4, Outputs, Fetched>(p, panels, panel, output, part, sums); break;
+    case 5: tile<Fused, 5, Outputs, Fetched>(p, panels, panel, output, part, sums); break;
+    default: tile<Fused, 6, Outputs, Fetched>(p, panels, panel, output, part, sums);
   }
 }
 
 template <bool Fused, int Outputs>
-LOTA_INLINE void all_rows(const RowProduct &p, int64_t output, const float *next, int next_count) {
-  const int64_t passes = (p.rows + most_rows - 1) / most_rows;
-  for (int64_t pass = 0; pass < passes; ++pass) {
-    const int64_t row = p.rows * pass / passes, count = p.rows * (pass + 1) / passes - row;
-    const Ahead ahead{next, p.w_stride, static_cast<int>(pass), static_cast<int>(passes), next_count};
-    switch (count) {
-      case 1: tile<Fused, 1, Outputs>(p, row, output, ahead); break;
-      case 2: tile<Fused, 2, Outputs>(p, row, output, ahead); break;
-      case 3: tile<Fused, 3, Outputs>(p, row, output, ahead); break;
-      case 4: tile<Fused, 4, Outputs>(p, row, output, ahead); break;
-      case 5: tile<Fused, 5, Outputs>(p, row, output, ahead); break;
-      default: tile<Fused, 6, Outputs>(p, row, output, ahead);
+LOTA_INLINE void all_rows(const RowProduct &p, const Panels &panels, int64_t output, const Part &part, Sixteen *sums) {
+  for (int64_t panel = 0; panel < panels.count; ++panel, sums += most_rows * 4) {
+    const int64_t share = panels.count == 1 ? 4 : panels.count < 4 ? 2 : 1;
+    switch (panel * share < part.next_count ? share : 0) {
+      case 1: panel_rows<Fused, Outputs, 1>(p, panels, panel, output, part, sums); break;
+      case 2: panel_rows<Fused, Outputs, 2>(p, panels, panel, output, part, sums); break;
+      case 4: panel_rows<Fused, Outputs, 4>(p, panels, panel, output, part, sums); break;
+      default: panel_rows<Fused, Outputs, 0>(p, panels, panel, output, part, sums);
     }
   }
 }
 
-template <bool Fused>
-LOTA_INLINE void outputs_in(const RowProduct &p, int64_t begin, int64_t end) {
-  int64_t output = begin;
-  for (; output + tile_outputs <= end; output += tile_outputs) {
-    const int64_t next = output + tile_outputs;
-    all_rows<Fused, tile_outputs>(p, output, p.w + next * p.w_stride, static_cast<int>(std::min<int64_t>(tile_outputs, end - next)));
+template <bool Fused, int Outputs>
+LOTA_INLINE void all_parts(const RowProduct &p, const Panels &panels, int64_t output, int64_t end, Sixteen *sums) {
+  const int64_t steps = p.inputs / lanes, parts = std::max<int64_t>(1, (p.inputs + most_inputs - 1) / most_inputs);
+  for (int64_t number = 0; number < parts; ++number) {
+    Part part{steps * number / parts * lanes, steps * (number + 1) / parts * lanes, number == 0, number + 1 == parts, nullptr, 0};
+    part.next = part.last ? p.w + (output + Outputs) * p.w_stride : p.w + output * p.w_stride + part.end;
+    part.next_count = Outputs == 1 ? 0 : part.last ? std::max<int64_t>(0, std::min<int64_t>(tile_outputs, end - output - Outputs)) : Outputs;
+    all_rows<Fused, Outputs>(p, panels, output, part, sums);
   }
-  for (; output < end; ++output) all_rows<Fused, 1>(p, output, nullptr, 0);
 }
 
+template <bool Fused>
+LOTA_INLINE void outputs_in(const RowProduct &p, const Panels &panels, int64_t begin, int64_t end, Sixteen *sums) {
+  int64_t output = begin;
+  for (; output + tile_outputs <= end; output += tile_outputs) all_parts<Fused, tile_outputs>(p, panels, output, end, sums);
+  for (; output < end; ++output) all_parts<Fused, 1>(p, panels, output, end, sums);
+}
+
+#define LOTA_PRODUCT_OF const RowProduct &p, const Panels &panels, int64_t begin, int64_t end, Sixteen *sums
 #if defined(LOTA_HAS_X86_SETS)
-LOTA_AVX512 void product_avx512(const RowProduct &p, int64_t begin, int64_t end) { outputs_in<true>(p, begin, end); }
-LOTA_AVX2 void product_avx2(const RowProduct &p, int64_t begin, int64_t end) { outputs_in<true>(p, begin, end); }
-void product_default(const RowProduct &p, int64_t begin, int64_t end) { outputs_in<false>(p, begin, end); }
-using Product = void (*)(const RowProduct &, int64_t, int64_t);
+LOTA_AVX512 void product_avx512(LOTA_PRODUCT_OF) { outputs_in<true>(p, panels, begin, end, sums); }
+LOTA_AVX2 void product_avx2(LOTA_PRODUCT_OF) { outputs_in<true>(p, panels, begin, end, sums); }
+void product_default(LOTA_PRODUCT_OF) { outputs_in<false>(p, panels, begin, end, sums); }
+using Product = void (*)(LOTA_PRODUCT_OF);
 const Product product_in = for_this_processor<Product>(product_avx512, product_avx2, product_default);
 #else
-void product_in(const RowProduct &p, int64_t begin, int64_t end) { outputs_in<true>(p, begin, end); }
+void product_in(LOTA_PRODUCT_OF) { outputs_in<true>(p, panels, begin, end, sums); }
 #endif
 
-}  // namespace
+/// Memory of a thread, at a cache line, kept from call to call.
+float *scratch(int64_t count) {
+  thread_local std::vector<float> held;
+  constexpr size_t line = 64;
+  if (held.size() < static_cast<size_t>(count) + line / sizeof(float)) held.resize(static_cast<size_t>(count) + line / sizeof(float));
+  const auto place = reinterpret_cast<uintptr_t>(held.data());
+  return held.data() + ((line - place % line) % line) / sizeof(float);
+}
 
-void row_product(const RowProduct &p) {
+/// Few enough rows for the second cache.
+void block_product(const RowProduct &p) {
+  float *packed = p.rows == 1 ? nullptr : scratch(p.rows * p.inputs);
+  const Panels panels(p.rows == 1 ? p.x : packed, p.rows);
+  if (packed != nullptr) pack(p, panels, packed);
   // Handed out piece by piece: a thread that has to share its core then takes fewer.
   const int64_t grain = std::max<int64_t>(tile_outputs, thread_grain / std::max<int64_t>(1, p.inputs) / tile_outputs * tile_outputs);
   const int64_t pieces = (p.outputs + grain - 1) / grain;
   std::atomic<int64_t> next{0};
   parallel_for(pieces, 1, [&](int64_t, int64_t) {
+    thread_local std::vector<Sixteen> sums;
+    const size_t needed = static_cast<size_t>(panels.count) * most_rows * 4;
+    if (sums.size() < needed) sums.resize(needed);
     for (int64_t piece = next++; piece < pieces; piece = next++)
-      product_in(p, piece * grain, std::min(p.outputs, (piece + 1) * grain));
+      product_in(p, panels, piece * grain, std::min(p.outputs, (piece + 1) * grain), sums.data());
   });
+}
+
+}  // namespace
+
+void row_product(const RowProduct &p) {
+  const int64_t most = std::max<int64_t>(most_rows, row_floats / std::max<int64_t>(1, p.inputs));
+  const int64_t blocks = (p.rows + most - 1) / most;
+  for (int64_t block = 0; block < blocks; ++block) {
+    const int64_t row = p.rows * block / blocks;
+    RowProduct part = p;
+    part.x += row * p.x_stride;
+    part.out += row * p.out_stride;
+    part.rows = p.rows * (block + 1) / blocks - row;
+    block_product(part);
+  }
+}
+
+bool row_product_suits_many() {
+#if defined(LOTA_HAS_X86_SETS)
+  return __builtin_cpu_supports("x86-64-v4");
+#else
+  return false;
+#endif
 }
 
 }  // namespace lota::kernels

@@ -20,5 +20,7 @@ struct RowProduct {
   bool accumulate;
 };
 void row_product(const RowProduct &product);
+/// Whether it keeps up with a library's products for many rows too: with fewer registers than AVX-512's it does not.
+bool row_product_suits_many();
 
 }  // namespace lota::kernels

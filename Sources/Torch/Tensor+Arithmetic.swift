@@ -8,11 +8,15 @@ extension Tensor {
     try check(ct_gemm(a.handle, transposeA, b.handle, transposeB, 1, accumulating ? 1 : 0, handle), a, b, self)
   }
 
-  /// `self = x w'`, or `self += ...`: `x` `[M, I]`, `w` `[O, I]`. Made for few rows: in float32 on the CPU each row is computed as it
-  /// would be alone, so that it does not depend on its neighbours.
+  /// `self = x w'`, or `self += ...`: `x` `[M, I]`, `w` `[O, I]`. In float32 on the CPU each row is computed as it would be alone,
+  /// so that it does not depend on its neighbours. Made for few rows; see ``rowProductSuitsMany``.
   public func setRowProduct(_ x: Tensor, _ w: Tensor, accumulating: Bool = false) throws {
     try check(ct_row_product(x.handle, w.handle, accumulating, handle), x, w, self)
   }
+
+  /// Whether ``setRowProduct(_:_:accumulating:)`` is as fast as ``setProduct(_:_:transposeA:transposeB:accumulating:)`` for many rows of
+  /// float32 on the CPU, and as independent of their number.
+  public static var rowProductSuitsMany: Bool { ct_row_product_suits_many() }
 
   /// `self += factor * source`; `source` broadcasts to this shape.
   public func add(_ source: Tensor, times factor: Double = 1) throws {

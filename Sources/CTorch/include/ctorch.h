@@ -122,6 +122,8 @@ ct_status ct_gemm(ct_tensor a, bool transpose_a, ct_tensor b, bool transpose_b, 
 /* out = x w', or += with accumulate: x rows [M, I], w rows [O, I], out rows [M, O]. For few rows: float32 on the CPU computes each row
  * of out as it would alone, in an order that depends on I only. Other types and devices: as ct_gemm. */
 ct_status ct_row_product(ct_tensor x, ct_tensor w, bool accumulate, ct_tensor out) CT_NOEXCEPT;
+/* Whether it keeps up with ct_gemm for many rows of float32 on the CPU as well. */
+bool ct_row_product_suits_many(void) CT_NOEXCEPT;
 /* out += alpha * source (shapes broadcast to out's). */
 ct_status ct_add(ct_tensor out, ct_tensor source, double alpha) CT_NOEXCEPT;
 /* out += a * b, element by element; all of one type. */

@@ -3,10 +3,13 @@ internal import Torch
 
 /// Continues prompts with a key/value cache, many at a time.
 ///
-/// A continuation depends on its prompt, the options and its number alone, not on what else runs beside it: every prompt is
-/// read by itself, and a decoding step computes each row as if it were the only one (float32 on the CPU; elsewhere as far as
-/// the device's matrix products do).
+/// A continuation depends on its prompt, the options and its number alone, not on what else runs beside it: every row of a prompt
+/// or a decoding step is computed as if it were the only one (float32 on the CPU; elsewhere prompts are read one by one, and
+/// steps depend on their neighbours as far as the device's matrix products do).
 public struct Generator {
+  /// Tokens of the prompts that one pass reads: a longer prompt has a pass of its own.
+  private static let promptTokens = 1024
+
   private let model: LanguageModel
 
   public init(_ model: LanguageModel) { self.model = model }
@@ -55,19 +58,28 @@ public struct Generator {
     }
 
     while true {
-      while let slot = free.last, let prompt = waiting.popFirst() {
-        free.removeLast()
+      while !free.isEmpty, !waiting.isEmpty {
+        var rows: [Row] = []
+        var tokens = 0
+        while let slot = free.last, let prompt = waiting.first, rows.isEmpty || fits(prompts[prompt].count + tokens) {
+          free.removeLast()
+          waiting.removeFirst()
+          tokens += prompts[prompt].count
+          rows.append(Row(prompt: prompt, slot: slot, token: 0))
+        }
         let packed = try PackedSequences(
-          [prompts[prompt]], vocabularySize: model.configuration.vocabularySize, device: model.device)
-        let row = Row(prompt: prompt, slot: slot, token: 0)
-        let logits = try model.prefill(packed, slots: [slot], cache: cache)
-        active += try advance([row], drawn: try draw(from: logits, [row], &samplers))
+          rows.map { prompts[$0.prompt] }, vocabularySize: model.configuration.vocabularySize, device: model.device)
+        let logits = try model.prefill(packed, slots: rows.map(\.slot), cache: cache)
+        active += try advance(rows, drawn: try draw(from: logits, rows, &samplers))
       }
       guard !active.isEmpty else { return continuations }
       let logits = try model.decode(active.map(\.token), slots: active.map(\.slot), cache: cache)
       active = try advance(active, drawn: try draw(from: logits, active, &samplers))
     }
   }
+
+  /// Whether prompts of so many tokens are read in one pass: where each comes out as it would by itself, and within bounds.
+  private func fits(_ tokens: Int) -> Bool { model.readsPromptsRowwise && tokens <= Self.promptTokens }
 
   /// One continuation in the making, and its last token.
   private struct Row {

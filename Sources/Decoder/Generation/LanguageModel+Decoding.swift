@@ -2,6 +2,9 @@ internal import Checkpoints
 package import Torch
 
 extension LanguageModel {
+  /// Whether prompts that are read together come out as each would by itself.
+  package var readsPromptsRowwise: Bool { device == .cpu && dtype == .float32 && Tensor.rowProductSuitsMany }
+
   /// Runs prompts through the model and fills `slots` of the cache. Logits after each prompt's last token, `[B, V]`.
   package func prefill(_ sequences: PackedSequences, slots: [Int], cache: KeyValueCache) throws -> Tensor {
     let hidden = try prefillStates(sequences, slots: slots, cache: cache)
@@ -18,7 +21,8 @@ extension LanguageModel {
     try hidden.setRows(of: embeddingVD.value, at: sequences.tokens)
     for (layer, block) in blocks.enumerated() {
       let output = try workspace.buffer(.residual, layer: (layer + 1) % 2, shape)
-      let saved = try block.forward(hidden, sequences: sequences, layer: 0, into: output, workspace: workspace)
+      let saved = try block.forward(
+        hidden, sequences: sequences, layer: 0, into: output, rowwise: readsPromptsRowwise, workspace: workspace)
       if let cache {
         try store(saved.attention.qkvNQ, sequences: sequences, slots: slots, layer: layer, cache: cache)
       }

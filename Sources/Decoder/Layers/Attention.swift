@@ -27,16 +27,18 @@ package struct Attention {
 
   /// `outputND += attention(x) Wo'`: the residual stream is handed in and added to.
   package func forward(
-    _ xND: Tensor, sequences: PackedSequences, layer: Int, adding outputND: Tensor, workspace: Workspace
+    _ xND: Tensor, sequences: PackedSequences, layer: Int, adding outputND: Tensor, rowwise: Bool = false,
+    workspace: Workspace
   ) throws -> Saved {
     let tokens = xND.shape[0]
-    let qkvNQ = try projected(xND, positions: sequences.positions, layer: layer, workspace: workspace)
+    let qkvNQ = try projected(
+      xND, positions: sequences.positions, layer: layer, rowwise: rowwise, workspace: workspace)
     let attended = try workspace.buffer(.attended, layer: layer, [tokens, queryWidth])
     let logSumExp = try workspace.buffer(.logSumExp, layer: layer, [heads, tokens], workspace.statisticsType)
     try Kernels.attention(
       qkv: qkvNQ, offsets: sequences.offsets, deviceOffsets: sequences.deviceOffsets, heads: heads,
       keyValueHeads: keyValueHeads, window: window, into: attended, logSumExp: logSumExp)
-    try output.forward(attended, into: outputND, accumulating: true, workspace: workspace)
+    try output.forward(attended, into: outputND, accumulating: true, rowwise: rowwise, workspace: workspace)
     return Saved(qkvNQ: qkvNQ, attendedNHE: attended, logSumExpHN: logSumExp)
   }
 

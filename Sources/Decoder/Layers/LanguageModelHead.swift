@@ -15,7 +15,7 @@ package struct LanguageModelHead {
   /// [V, D]; the embedding matrix when tied.
   let weightVD: Parameter
 
-  /// Logits `[R, V]` of selected hidden states, in a workspace buffer; `rowwise` for few, each computed as it would be alone.
+  /// Logits `[R, V]` of selected hidden states, in a workspace buffer; `rowwise`: each computed as it would be alone.
   func logits(_ xND: Tensor, rows: Tensor, rowwise: Bool = false, workspace: Workspace) throws -> Tensor {
     let normalized = try states(xND, rows: rows, workspace: workspace).normalized
     let logits = try workspace.buffer(.logits, [rows.shape[0], weightVD.shape[0]])

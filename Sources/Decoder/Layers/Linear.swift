@@ -34,7 +34,7 @@ package struct Linear {
 
   package var outputWidth: Int { weightOI.shape[0] }
 
-  /// - Parameter rowwise: few rows, each computed as it would be alone (``Tensor/setRowProduct(_:_:accumulating:)``).
+  /// - Parameter rowwise: each row computed as it would be alone (``Tensor/setRowProduct(_:_:accumulating:)``).
   package func forward(
     _ xNI: Tensor, into yNO: Tensor, accumulating: Bool = false, rowwise: Bool = false, workspace: Workspace
   ) throws {

@@ -17,13 +17,18 @@ package struct TransformerBlock {
   }
 
   /// Writes the layer's output to `outputND`, which must not be `xND`.
+  ///
+  /// - Parameter rowwise: each token as it would be in its sequence alone (``Tensor/setRowProduct(_:_:accumulating:)``).
   package func forward(
-    _ xND: Tensor, sequences: PackedSequences, layer: Int, into outputND: Tensor, workspace: Workspace
+    _ xND: Tensor, sequences: PackedSequences, layer: Int, into outputND: Tensor, rowwise: Bool = false,
+    workspace: Workspace
   ) throws -> Saved {
-    let (middle, attention) = try attended(xND, sequences: sequences, layer: layer, workspace: workspace)
+    let (middle, attention) = try attended(
+      xND, sequences: sequences, layer: layer, rowwise: rowwise, workspace: workspace)
     let normalized = try normalizedMiddle(middle, workspace)
     try outputND.copy(from: middle)
-    let gateUp = try feedForward.forward(normalized, layer: layer, adding: outputND, workspace: workspace)
+    let gateUp = try feedForward.forward(
+      normalized, layer: layer, adding: outputND, rowwise: rowwise, workspace: workspace)
     return Saved(xND: xND, middleND: middle, attention: attention, gateUpN2F: gateUp)
   }
 
@@ -36,14 +41,14 @@ package struct TransformerBlock {
   }
 
   private func attended(
-    _ xND: Tensor, sequences: PackedSequences, layer: Int, workspace: Workspace
+    _ xND: Tensor, sequences: PackedSequences, layer: Int, rowwise: Bool = false, workspace: Workspace
   ) throws -> (middleND: Tensor, saved: Attention.Saved) {
     let middle = try workspace.buffer(.middle, layer: layer, xND.shape)
     let (normalized, rstd) = try normalizedBuffers(like: xND, workspace)
     try middle.copy(from: xND)
     try attentionNorm.forward(xND, into: normalized, rstd: rstd)
     let saved = try attention.forward(
-      normalized, sequences: sequences, layer: layer, adding: middle, workspace: workspace)
+      normalized, sequences: sequences, layer: layer, adding: middle, rowwise: rowwise, workspace: workspace)
     return (middle, saved)
   }
 
