@@ -5,7 +5,8 @@ public struct AdapterReference: Equatable, Sendable {
   public let name: String
   public let directory: String
 
-  /// A plain directory is named after its last component that says something: `runs/sql/adapter` is `sql`.
+  /// A plain directory is named after its last component that says something: `runs/sql/adapter` is `sql`, and a snapshot in the
+  /// hub's cache after its repository: `models--owner--sql/snapshots/COMMIT` is `sql`.
   public init(_ text: String) {
     let parts = text.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
     if parts.count == 2, Self.isUsable(name: parts[0]) {
@@ -22,6 +23,10 @@ public struct AdapterReference: Equatable, Sendable {
 
   private static func name(of directory: String) -> String {
     let components = URL(fileURLWithPath: directory).standardizedFileURL.pathComponents.filter { $0 != "/" }
+    if let folder = components.dropLast(2).last, folder.hasPrefix("models--"), components.dropLast().last == "snapshots"
+    {
+      return folder.components(separatedBy: "--").last ?? folder
+    }
     let last = components.last { $0 != "adapter" } ?? "adapter"
     return String(last.map { $0.isWhitespace || $0 == "=" ? "-" : $0 })
   }

@@ -6,28 +6,34 @@ extension ExperimentPlan {
   ///
   /// - Parameters:
   ///   - model: in place of the plan's own.
+  ///   - locate: gives the directory of the plan's model where that is named otherwise, and leaves directories as they are.
   ///   - data: the directory that holds the tasks' files, in place of the plan's own.
   /// - Throws: ``ExperimentError/invalidPlan(path:line:reason:)``, ``ExperimentError/missingFile(path:plan:)``,
   ///   `CheckpointError` for a file that cannot be read.
-  public init(path: String, model: String? = nil, data: String? = nil) throws {
+  public init(
+    path: String, model: String? = nil, data: String? = nil, locate: (String) throws -> String = { $0 }
+  ) throws {
     let yaml = String(decoding: try FileSystem.read(path), as: UTF8.self)
     let folder = FileSystem.parent(of: path)
     do {
       try self.init(
-        node: SettingsNode(yaml: yaml, path: path, name: "plan"), folder: folder, model: model, data: data ?? folder)
+        node: SettingsNode(yaml: yaml, path: path, name: "plan"), folder: folder, model: model, data: data ?? folder,
+        locate: locate)
       try check(path: path)
     } catch let error as SettingsError {
       throw ExperimentError.invalidPlan(path: error.path, line: error.line, reason: error.reason)
     }
   }
 
-  private init(node: SettingsNode, folder: String, model given: String?, data: String) throws {
+  private init(
+    node: SettingsNode, folder: String, model given: String?, data: String, locate: (String) throws -> String
+  ) throws {
     let members = try node.members(known: [
       "name", "model", "seeds", "tasks", "train", "curve", "stages", "table",
     ])
     func file(_ node: SettingsNode) throws -> String { Self.resolve(try node.string(), in: data) }
     name = try members["name"]?.string() ?? "experiment"
-    guard let model = try given ?? members["model"].map({ Self.resolve(try $0.string(), in: folder) }) else {
+    guard let model = try given ?? members["model"].map({ try Self.model($0, in: folder, locate) }) else {
       throw node.invalid("the plan names no model: add the key 'model', or use --model")
     }
     self.model = model
@@ -43,6 +49,18 @@ extension ExperimentPlan {
       try Stage(name: name, node: node, folder)
     }
     table = try members["table"]?.elements().map(TableRow.init) ?? []
+  }
+
+  private static func model(
+    _ node: SettingsNode, in folder: String, _ locate: (String) throws -> String
+  ) throws -> String {
+    let name = try node.string()
+    do {
+      let located = try locate(name)
+      return located == name ? resolve(name, in: folder) : located
+    } catch {
+      throw node.invalid("\(error)")
+    }
   }
 
   static func resolve(_ path: String, in folder: String) -> String {

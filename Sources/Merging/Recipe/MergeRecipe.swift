@@ -65,6 +65,17 @@ public struct MergeRecipe: Equatable, Sendable {
     return problems
   }
 
+  /// The recipe with a directory in place of each name of a model: base, inputs and the tokenizer's source.
+  ///
+  /// - Parameter locate: gives a name's directory, and leaves directories as they are.
+  public func located(by locate: (String) throws -> String) rethrows -> MergeRecipe {
+    var located = self
+    located.base = try base.map(locate)
+    for position in inputs.indices { located.inputs[position].path = try locate(inputs[position].path) }
+    located.tokenizerSource = try tokenizerSource.map(locate)
+    return located
+  }
+
   /// Those that are not the base.
   var tunedInputs: [Input] { inputs.filter { $0.path != base } }
 }

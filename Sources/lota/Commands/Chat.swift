@@ -39,7 +39,7 @@ struct Chat: ParsableCommand {
     let store = try AdapterStore(loaded)
     let session = try ChatSession(loaded, adapters: store, sampling: sampling)
     session.system = system
-    for adapter in adapters { try store.add(adapter.directory, named: adapter.name) }
+    for adapter in adapters { try store.add(adapter.located(), named: adapter.name) }
     if let first = adapters.first { try store.activate([first.name]) }
     var loop = ChatLoop(session)
     loop.run()
@@ -130,7 +130,7 @@ private struct ChatLoop {
     case .list: list(store)
     case .load(let text):
       let adapter = AdapterReference(text)
-      try store.add(adapter.directory, named: adapter.name)
+      try store.add(adapter.located(), named: adapter.name)
       Output.note("loaded \(adapter.name): /adapter \(adapter.name) makes it active")
     case .clear: session.clear()
     case .system(let text): session.system = text

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Experiments
 import Foundation
+import Hub
 
 struct ExperimentCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -30,7 +31,7 @@ struct ExperimentCommand: ParsableCommand {
   var list = false
 
   func run() throws {
-    let experiment = try ExperimentPlan(path: plan, model: model, data: data)
+    let experiment = try ExperimentPlan(path: plan, model: model, data: data, locate: HubCache().resolve)
     try experiment.checkOptions(path: plan) { arguments in
       do { _ = try Lota.parseAsRoot(arguments) } catch { throw ValidationError(Lota.message(for: error)) }
     }

@@ -1,5 +1,7 @@
 import ArgumentParser
+import Hub
 import Merging
+import Reports
 import Tickets
 import Torch
 
@@ -68,7 +70,7 @@ struct MergeCommand: ParsableCommand {
     func run() throws {
       let clock = ContinuousClock()
       let start = clock.now
-      let merge = try Merge(try described())
+      let merge = try Merge(try described().located(by: HubCache().resolve))
       var figures = MergeFigures()
       if let adapterOut {
         let adapter = try merge.writeAdapter(to: adapterOut, overwrite: overwrite)
@@ -78,9 +80,9 @@ struct MergeCommand: ParsableCommand {
       }
       if let out {
         figures.memoryBudget = merge.memoryByteCount
-        Output.note("memory: at most \(Format.bytes(merge.memoryByteCount))")
+        Output.note("memory: at most \(NumberText.bytes(merge.memoryByteCount))")
         figures.model = try merge.writeModel(to: out, overwrite: overwrite) {
-          Output.progress("\(Format.percent(Double($0.done) / Double($0.total), digits: 0)) \($0.tensor)")
+          Output.progress("\(NumberText.percent(Double($0.done) / Double($0.total), decimals: 0)) \($0.tensor)")
         }
         Output.clearLine()
       }

@@ -1,3 +1,4 @@
+import Adaptation
 import Hub
 
 /// `hf:OWNER/NAME` in place of a model's directory: the snapshot in the cache, in every verb alike.
@@ -20,4 +21,11 @@ enum HubArguments {
     }
     return resolved
   }
+}
+
+extension AdapterReference {
+  /// The adapter's directory, from the cache where a repository is named: `sql=hf:OWNER/NAME`.
+  ///
+  /// - Throws: `HubError` for what is not in the cache.
+  func located(cache: HubCache = HubCache()) throws -> String { try cache.resolve(directory) }
 }
