@@ -8,12 +8,12 @@ import Torch
 
 /// Adapters switched over a live model.
 @Suite(.engine) struct AdapterStoreTests {
-  private let directory: TrainingDirectory
+  private let directory: TemporaryDirectory
   private let model: String
   private let base: [String: [UInt8]]
 
   init() throws {
-    directory = try TrainingDirectory()
+    directory = try TemporaryDirectory()
     model = try TrainingGoldens().model
     base = try LanguageModel(directory: model).snapshot()
   }
@@ -139,6 +139,23 @@ import Torch
     #expect(store.names == ["both", "math", "sql"])
   }
 
+  /// Entries that reach beyond a tensor change nothing, and are told.
+  @Test(arguments: [DType.float32, .float64]) func entriesBeyondTheTensor(_ dtype: DType) throws {
+    let loaded = try LoadedModel(directory: model, dtype: dtype)
+    let target = try AdapterTarget(loaded.model, base: loaded.base)
+    let before = try values(loaded)
+    let name = "model.layers.1.mlp.down_proj.weight"
+    let description = try loaded.base.description(of: name)
+    for indices in [[0, Int32(description.elementCount)], [-1, 0]] {
+      let entries = AdapterEntries(name: name, dtype: description.dtype, indices: indices, differences: [1, 1])
+      let wrong = Int(indices[0] < 0 ? indices[0] : indices[1])
+      #expect(
+        throws: AdapterStoreError.beyondTensor(name, index: wrong, elementCount: description.elementCount)
+      ) { try target.change(name, adding: [entries]) }
+    }
+    #expect(try values(loaded) == before)
+  }
+
   @Test func messages() {
     #expect("\(AdapterStoreError.unknownName("x", known: ["a", "b"]))" == "no adapter is called 'x': use a, b")
     #expect("\(AdapterStoreError.unknownName("x", known: []))".contains("none is loaded"))
@@ -153,7 +170,8 @@ struct AdapterReferenceTests {
       ("runs/sql/adapter/", "sql", "runs/sql/adapter/"), ("/data/math", "math", "/data/math"),
       ("./x=y/adapter", "x-y", "./x=y/adapter"), ("a/./b/../c/adapter", "c", "a/./b/../c/adapter"),
       ("/adapter", "adapter", "/adapter"), ("a b/adapter", "a-b", "a b/adapter"), ("n=", "n", ""),
-      ("two words=dir", "two-words-dir", "two words=dir"), ("a=b=c", "a", "b=c"),
+      ("two words=dir", "two-words-dir", "two words=dir"), ("a=b=c", "a", "b=c"), ("hf:o/sql", "sql", "hf:o/sql"),
+      ("/c/models--o--sql/snapshots/0123", "sql", "/c/models--o--sql/snapshots/0123"),
     ])
   func names(_ text: String, _ name: String, _ directory: String) {
     let reference = AdapterReference(text)

@@ -31,10 +31,10 @@ import Torch
     let error = #expect(throws: TrainingError.self) { try small.run.run() }
     switch error {
     case .gradientNotFinite(let found, let step, let tensor, let rows):
-      #expect(found == phase && step == 1 && rows == [1, 2, 3, 4])
+      #expect(found == phase && step == 1 && rows.map(\.number) == [1, 2, 3, 4])
       #expect(small.model.parameter(named: tensor) != nil)
     case .lossNotFinite(let found, let step, let rows):
-      #expect(found == phase && step == 1 && rows == [1, 2, 3, 4])
+      #expect(found == phase && step == 1 && rows.map(\.number) == [1, 2, 3, 4])
     default: Issue.record("\(String(describing: error))")
     }
     #expect(try small.metrics.isEmpty)
@@ -51,7 +51,7 @@ import Torch
     let phase: Phase = method == .lota ? .adaptation : .training
     switch error {
     case .gradientNotFinite(let found, let step, _, let rows), .lossNotFinite(let found, let step, let rows):
-      #expect(found == phase && step == 2 && rows == [5, 6, 7, 8])
+      #expect(found == phase && step == 2 && rows.map(\.number) == [5, 6, 7, 8])
     default: Issue.record("\(String(describing: error))")
     }
     let metrics = try small.metrics
@@ -70,8 +70,8 @@ import Torch
     })
     holder.model = small.model
     let error = #expect(throws: TrainingError.self) { try small.run.run() }
-    if case .gradientNotFinite(.adaptation, 3, let tensor, [9, 10, 11, 12])? = error {
-      #expect(tensor == "model.layers.1.mlp.down_proj.weight")
+    if case .gradientNotFinite(.adaptation, 3, let tensor, let rows)? = error {
+      #expect(tensor == "model.layers.1.mlp.down_proj.weight" && rows.map(\.number) == [9, 10, 11, 12])
     } else {
       Issue.record("\(String(describing: error))")
     }
@@ -92,16 +92,41 @@ import Torch
     expectNothingWritten(small)
   }
 
+  /// Rows of an earlier task's file are told by it.
+  @Test func replayedRows() throws {
+    let goldens = try TrainingGoldens()
+    let small = try SmallRun { configuration in
+      configuration.method = .fft
+      configuration.replay.files = [goldens.data]
+      configuration.replay.fraction = 1
+      configuration.training.shuffles = true
+      configuration.training.batchSize = 28
+    }
+    try poison(small.model, "model.layers.0.mlp.down_proj.weight")
+    let error = #expect(throws: TrainingError.self) { try small.run.run() }
+    switch error {
+    case .gradientNotFinite(_, _, _, let rows), .lossNotFinite(_, _, let rows):
+      #expect(rows.count == 28 && rows.filter { $0.file == goldens.data }.map(\.number).sorted() == Array(1...14))
+      #expect(rows.filter { $0.file == nil }.count == 14)
+    default: Issue.record("\(String(describing: error))")
+    }
+  }
+
   @Test func ticketThatRoundsToNothing() throws {
     #expect(throws: TrainingError.ticketIsEmpty) { try SmallRun { $0.sparsity = 0.99999 } }
   }
 
   @Test func messages() {
     #expect(
-      TrainingError.gradientNotFinite(phase: .adaptation, step: 3, tensor: "w", rows: [4, 9]).description
-        == "adaptation, step 3: the gradient of w is not finite (rows 4, 9): lower --learning-rate or check these rows")
+      TrainingError.gradientNotFinite(
+        phase: .adaptation, step: 3, tensor: "w",
+        rows: [RowReference(number: 4), RowReference(number: 9, file: "old.jsonl")]
+      ).description
+        == "adaptation, step 3: the gradient of w is not finite (rows 4, 9 of old.jsonl): lower --learning-rate or check these rows"
+    )
     #expect(
-      TrainingError.lossNotFinite(phase: .training, step: 1, rows: Array(1...10)).description
+      TrainingError.lossNotFinite(phase: .training, step: 1, rows: (1...10).map { RowReference(number: $0) })
+        .description
         == "training, step 1: the loss is not finite (rows 1, 2, 3, 4, 5, 6, 7, 8, ...): "
         + "lower --learning-rate or check these rows")
     #expect(TrainingError.stopped(phase: .calibration, step: 7).description == "stopped in calibration after step 7")

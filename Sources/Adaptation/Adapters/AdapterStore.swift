@@ -1,4 +1,4 @@
-public import Tickets
+internal import Tickets
 
 /// Adapters kept in memory by name, and switched over one live model.
 ///
@@ -75,6 +75,8 @@ public enum AdapterStoreError: Error, Equatable, Sendable {
   case unusableName(String)
   /// A PEFT adapter, which changes whole matrices.
   case notSparse(String)
+  /// Entries of another model's tensor.
+  case beyondTensor(String, index: Int, elementCount: Int)
 }
 
 extension AdapterStoreError: CustomStringConvertible {
@@ -84,6 +86,8 @@ extension AdapterStoreError: CustomStringConvertible {
       known.isEmpty
         ? "no adapter is called '\(name)', and none is loaded: load one first"
         : "no adapter is called '\(name)': use \(known.joined(separator: ", "))"
+    case .beyondTensor(let tensor, let index, let count):
+      "an adapter changes weight \(index) of tensor \(tensor), which has \(count): use the adapter with the base it was trained on"
     case .nameTaken(let name): "an adapter called '\(name)' is loaded already: choose another name"
     case .unusableName(let name):
       "'\(name)' cannot name an adapter: use one word without spaces, '=' and '/', as in NAME=DIR"

@@ -1,13 +1,13 @@
-internal import Checkpoints
-internal import Decoder
-internal import Tickets
+package import Checkpoints
+package import Decoder
+package import Tickets
 internal import Torch
 
 /// A model in memory as the target of adapters: which weights may be changed in place, and how.
 ///
 /// On the CPU, where weights have the base's element type or are float32, differences are added to bit patterns in place and
 /// only the ticket's entries are touched. Elsewhere trained values are computed from the base's file, converted and scattered.
-struct AdapterTarget: @unchecked Sendable {
+package struct AdapterTarget: @unchecked Sendable {
   // Sendable: tensors are changed by one thread each.
   private struct Place {
     let start: UnsafeMutableRawPointer
@@ -19,7 +19,7 @@ struct AdapterTarget: @unchecked Sendable {
   private let base: Checkpoint
   private let places: [String: Place]
 
-  init(_ model: LanguageModel, base: Checkpoint) throws {
+  package init(_ model: LanguageModel, base: Checkpoint) throws {
     self.model = model
     self.base = base
     var places: [String: Place] = [:]
@@ -43,16 +43,16 @@ struct AdapterTarget: @unchecked Sendable {
   /// Takes away and adds adapters' differences in one tensor.
   ///
   /// Where several are given, a part of the tensor that fits the cache gets all its changes before the next one is read.
-  /// - Throws: ``TorchError``, ``CheckpointError``; never for tensors changed in place.
-  func change(_ name: String, removing: [AdapterEntries] = [], adding: [AdapterEntries] = []) throws {
+  /// - Throws: ``AdapterStoreError/beyondTensor(_:index:elementCount:)`` before any weight changes; ``TorchError`` and
+  ///   ``CheckpointError`` for tensors that are not changed in place.
+  package func change(_ name: String, removing: [AdapterEntries] = [], adding: [AdapterEntries] = []) throws {
+    for entries in removing + adding { try check(entries) }
     guard let place = places[name] else {
       for entries in removing { try scatter(entries, trained: false) }
       for entries in adding { try scatter(entries, trained: true) }
       return
     }
     let changes = removing.map { ($0, UInt32.max) } + adding.map { ($0, UInt32(1)) }
-    // An adapter that was verified against the base cannot reach beyond the tensor; a wrong one must not write there.
-    guard changes.allSatisfy({ Int($0.0.indices.last ?? 0) < place.elementCount }) else { return }
     let window = changes.count > 1 ? 1 << 15 : place.elementCount
     var next = [Int](repeating: 0, count: changes.count)
     for start in stride(from: 0, to: place.elementCount, by: max(1, window)) {
@@ -60,6 +60,15 @@ struct AdapterTarget: @unchecked Sendable {
         next[which] = place.form.add(
           change.0, times: change.1, to: place.start, from: next[which], below: start + window)
       }
+    }
+  }
+
+  /// An adapter that was verified against the base cannot reach beyond the tensor; a wrong one must not write there.
+  func check(_ entries: AdapterEntries) throws {
+    guard let first = entries.indices.first, let last = entries.indices.last else { return }
+    let count = try places[entries.name]?.elementCount ?? base.description(of: entries.name).elementCount
+    guard first >= 0, Int(last) < count else {
+      throw AdapterStoreError.beyondTensor(entries.name, index: Int(first < 0 ? first : last), elementCount: count)
     }
   }
 

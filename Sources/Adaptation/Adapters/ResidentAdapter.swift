@@ -24,8 +24,10 @@ struct ResidentAdapter: Sendable {
 extension AdapterTarget {
   /// Takes adapters out of the model and puts others in, tensor by tensor, in one pass over the weights that change.
   ///
-  /// - Throws: ``TorchError``, ``CheckpointError``, on devices and in other element types only; the weights are then what they were.
+  /// - Throws: ``AdapterStoreError/beyondTensor(_:index:elementCount:)``; on devices and in other element types ``TorchError`` and
+  ///   ``CheckpointError``. The weights are then what they were.
   func swap(removing: [ResidentAdapter], adding: [ResidentAdapter]) throws {
+    for adapter in removing + adding { for entries in adapter.entries.values { try check(entries) } }
     let names = TicketScope.canonicalOrder(Array(Set((removing + adding).flatMap(\.entries.keys))))
     @Sendable func change(_ name: String) throws {
       try self.change(

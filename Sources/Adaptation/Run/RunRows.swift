@@ -19,7 +19,9 @@ struct RunRows {
     let replay = configuration.replay
     let samples = try replay.files.enumerated().map { number, path in
       let stream = RandomStream(seed: configuration.training.seed, purpose: "replay", index: UInt64(number))
-      return Self.sample(try load(path, nil).rows, fraction: replay.fraction, stream)
+      return Self.sample(try load(path, nil).rows, fraction: replay.fraction, stream).map {
+        TokenizedRow(number: $0.number, tokens: $0.tokens, labelRanges: $0.labelRanges, file: path)
+      }
     }
     rows = samples.reduce(data.rows, +)
     replayed = samples.map(\.count)

@@ -2,10 +2,10 @@ public import Foundation
 
 public enum TrainingError: Error, Equatable, Sendable {
   case invalidOption(name: String, value: String, expected: String)
-  /// The step's loss is NaN or infinite. Rows are numbered as in the file.
-  case lossNotFinite(phase: Phase, step: Int, rows: [Int])
+  /// The step's loss is NaN or infinite.
+  case lossNotFinite(phase: Phase, step: Int, rows: [RowReference])
   /// A gradient of the step holds NaN or infinity.
-  case gradientNotFinite(phase: Phase, step: Int, tensor: String, rows: [Int])
+  case gradientNotFinite(phase: Phase, step: Int, tensor: String, rows: [RowReference])
   case ticketIsEmpty
   /// A PEFT adapter, which changes whole matrices, under a ticket, whose entries are differences from the base's files.
   case ticketOnDenseAdapter(path: String)
@@ -37,7 +37,7 @@ extension TrainingError: CustomStringConvertible, LocalizedError {
 
   public var errorDescription: String? { description }
 
-  private static func list(_ rows: [Int]) -> String {
-    rows.prefix(8).map(String.init).joined(separator: ", ") + (rows.count > 8 ? ", ..." : "")
+  private static func list(_ rows: [RowReference]) -> String {
+    rows.prefix(8).map(\.description).joined(separator: ", ") + (rows.count > 8 ? ", ..." : "")
   }
 }

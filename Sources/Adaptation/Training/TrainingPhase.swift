@@ -78,9 +78,9 @@ package struct TrainingPhase {
       total = try statistics.finish()
     } catch let failure as NonFiniteGradient {
       throw TrainingError.gradientNotFinite(
-        phase: phase, step: step + 1, tensor: failure.tensor, rows: chosen.map(\.number))
+        phase: phase, step: step + 1, tensor: failure.tensor, rows: chosen.map(\.reference))
     } catch is NonFiniteLoss {
-      throw TrainingError.lossNotFinite(phase: phase, step: step + 1, rows: chosen.map(\.number))
+      throw TrainingError.lossNotFinite(phase: phase, step: step + 1, rows: chosen.map(\.reference))
     }
     let record = MetricsRecord(
       phase: phase, step: step + 1, loss: total / Double(divisor), tokenLoss: total / Double(batches.labelCount),
