@@ -1,5 +1,5 @@
 import Checkpoints
-public import Foundation
+import Foundation
 package import Transport
 
 #if canImport(Glibc)

@@ -1,4 +1,4 @@
-public import Foundation
+package import Foundation
 
 /// What is asked of a server.
 package struct HTTPRequest: Sendable {

@@ -1,4 +1,4 @@
-public import Foundation
+package import Foundation
 
 extension HTTPClient {
   /// As ``stream(_:accept:take:)``, following redirects of requests without a body.

@@ -8,11 +8,11 @@ import Tokenizers
 
 /// Conversations with the tiny model, whose tokenizer has a token for each ASCII character.
 @Suite(.engine) struct ChatSessionTests {
-  private let directory: TrainingDirectory
+  private let directory: TemporaryDirectory
   private let model: String
 
   init() throws {
-    directory = try TrainingDirectory()
+    directory = try TemporaryDirectory()
     model = directory("model")
     try FileManager.default.copyItem(atPath: try TrainingGoldens().model, toPath: model)
     try FileSystem.writeAtomically(

@@ -10,11 +10,11 @@ import Torch
 /// Training of whole parameters around excluded weights: the authors' `flip_mask`, and what calibration does in LoTTO.
 @Suite(.engine) struct ExclusionTests {
   private let goldens: TrainingGoldens
-  private let directory: TrainingDirectory
+  private let directory: TemporaryDirectory
 
   init() throws {
     goldens = try TrainingGoldens()
-    directory = try TrainingDirectory()
+    directory = try TemporaryDirectory()
   }
 
   /// A random ticket of three tenths, in a file.

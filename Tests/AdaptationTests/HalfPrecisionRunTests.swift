@@ -12,12 +12,12 @@ import Torch
   static let computeTypes = [nil, "bfloat16"]
 
   private let goldens: TrainingGoldens
-  private let directory: TrainingDirectory
+  private let directory: TemporaryDirectory
   private let base: String
 
   init() throws {
     goldens = try TrainingGoldens()
-    directory = try TrainingDirectory()
+    directory = try TemporaryDirectory()
     base = directory("base")
     try Self.writeBFloat16Copy(of: goldens.model, to: base)
   }

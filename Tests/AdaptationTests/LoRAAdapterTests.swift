@@ -10,11 +10,11 @@ import Torch
 /// Adapters in PEFT's format that are damaged, that ask for more than is supported, or that belong elsewhere.
 @Suite(.engine) struct LoRAAdapterTests {
   private let goldens: LoRAGoldens
-  private let directory: TrainingDirectory
+  private let directory: TemporaryDirectory
 
   init() throws {
     goldens = try LoRAGoldens()
-    directory = try TrainingDirectory()
+    directory = try TemporaryDirectory()
   }
 
   /// A copy of `plain/` with some keys of its configuration changed, or removed (nil).

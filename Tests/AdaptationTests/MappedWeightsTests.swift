@@ -7,11 +7,11 @@ import Torch
 
 /// Embedding and head used where they lie in the model's file.
 @Suite(.engine) struct MappedWeightsTests {
-  private let directory: TrainingDirectory
+  private let directory: TemporaryDirectory
   private let source: String
 
   init() throws {
-    directory = try TrainingDirectory()
+    directory = try TemporaryDirectory()
     source = directory("model")
     try FileSystem.createDirectory(source)
     let model = try TrainingGoldens().model

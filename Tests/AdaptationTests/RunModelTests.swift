@@ -11,11 +11,11 @@ import Yams
 /// Run directories, and models opened again from what a run leaves.
 @Suite(.engine) struct RunModelTests {
   private let goldens: TrainingGoldens
-  private let directory: TrainingDirectory
+  private let directory: TemporaryDirectory
 
   init() throws {
     goldens = try TrainingGoldens()
-    directory = try TrainingDirectory()
+    directory = try TemporaryDirectory()
   }
 
   // MARK: - Run directory

@@ -17,11 +17,11 @@ import Torch
   }
 
   private let goldens: TrainingGoldens
-  private let directory: TrainingDirectory
+  private let directory: TemporaryDirectory
 
   init() throws {
     goldens = try TrainingGoldens()
-    directory = try TrainingDirectory()
+    directory = try TemporaryDirectory()
   }
 
   private static func task(_ change: (inout RunConfiguration) -> Void) throws -> Task {

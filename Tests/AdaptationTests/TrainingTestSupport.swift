@@ -2,6 +2,7 @@ import Adaptation
 import Checkpoints
 import Decoder
 import Foundation
+import TestSupport
 import Testing
 import Tickets
 import Torch
@@ -64,31 +65,17 @@ struct TrainingGoldens {
   }
 }
 
-/// A fresh directory, removed with the last reference.
-final class TrainingDirectory {
-  let path: String
-
-  init() throws {
-    path = NSTemporaryDirectory() + "lota-training-" + UUID().uuidString
-    try FileSystem.createDirectory(path)
-  }
-
-  func callAsFunction(_ name: String) -> String { FileSystem.join(path, name) }
-
-  deinit { try? FileSystem.remove(path) }
-}
-
 /// A run on the tiny model in a directory of its own, and what it told its observer.
 final class SmallRun {
   let goldens: TrainingGoldens
   let run: TrainingRun
-  private let directory: TrainingDirectory
+  private let directory: TemporaryDirectory
   private let log: EventLog
 
   /// - Parameter stop: whether to stop after a step.
   init(stop: @escaping (StepReport) -> Bool, _ change: (inout RunConfiguration) -> Void = { _ in }) throws {
     goldens = try TrainingGoldens()
-    let directory = try TrainingDirectory()
+    let directory = try TemporaryDirectory()
     let log = EventLog()
     self.directory = directory
     self.log = log

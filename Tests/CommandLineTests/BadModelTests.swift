@@ -1,5 +1,6 @@
 import Checkpoints
 import Foundation
+import TestSupport
 import Testing
 
 /// Models that cannot be used: one line that names the file, the key or the tensor.

@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 /// Places that cannot be written to. Permissions do not hold for the superuser, so the tests use paths that no user can

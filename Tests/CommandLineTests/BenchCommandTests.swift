@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 /// `bench step`, and the script for a GPU, on the CPU with a tiny shape.

@@ -50,7 +50,7 @@ struct JudgeCommandTests {
         ? StandInAnswer(fault: .silence(seconds: 30)) : Self.reply
     }
     let process = Process()
-    process.executableURL = try #require(LotaExecutable.url)
+    process.executableURL = LotaExecutable.url
     process.arguments = [
       "eval", "judge", "--answers", "ours.json", "--reference", "theirs.json", "--endpoint", server.url, "--model", "j",
     ]

@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 /// Wrong usage ends with status 64 and the usage line; help matches the snapshots.

@@ -1,6 +1,7 @@
 import Checkpoints
 import Foundation
 import Merging
+import TestSupport
 import Testing
 import Tickets
 import Torch

@@ -6,20 +6,6 @@ import Testing
 import Tickets
 import Torch
 
-/// A fresh directory, removed with the last reference.
-final class TemporaryDirectory {
-  let path: String
-
-  init() throws {
-    path = NSTemporaryDirectory() + "lota-merging-" + UUID().uuidString
-    try FileSystem.createDirectory(path)
-  }
-
-  func callAsFunction(_ name: String) -> String { FileSystem.join(path, name) }
-
-  deinit { try? FileSystem.remove(path) }
-}
-
 /// A model in memory, small, with tensors inside and outside the layers.
 struct SmallModel {
   static let shapes: [(name: String, shape: [Int])] = [

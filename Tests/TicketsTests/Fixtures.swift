@@ -4,20 +4,6 @@ import TestSupport
 import Tickets
 import Torch
 
-/// A fresh directory, removed with the last reference.
-final class TemporaryDirectory {
-  let path: String
-
-  init() throws {
-    path = NSTemporaryDirectory() + "lota-tickets-" + UUID().uuidString
-    try FileSystem.createDirectory(path)
-  }
-
-  func callAsFunction(_ name: String) -> String { FileSystem.join(path, name) }
-
-  deinit { try? FileSystem.remove(path) }
-}
-
 /// A small model on disk; values are stored exactly in `dtype` when they fit it.
 struct SmallModel {
   var dtype = DType.float32

@@ -8,7 +8,7 @@ public struct ExperimentResults: Equatable, Sendable {
   public let candidates: [CandidateResult]
   /// The base's first.
   public let scores: [ModelScores]
-  public let overlaps: [TicketOverlap]
+  public let overlaps: [StageOverlap]
 
   /// nil: the base's.
   public func score(_ instance: Int?, _ task: String) -> TaskScore? {

@@ -63,7 +63,7 @@ public struct ExperimentRun {
   private func results(_ scores: [ModelScores]) throws -> ExperimentResults {
     ExperimentResults(
       plan: plan, graph: graph, records: records, candidates: candidates, scores: scores,
-      overlaps: try TicketOverlap.all(graph, masks: masks))
+      overlaps: try StageOverlap.all(graph, masks: masks))
   }
 
   private var masks: [Int: String] {

@@ -56,7 +56,7 @@ extension Adapter {
       fingerprint: fingerprint,
       coding: coding, overwrite: overwrite
     ) { try storedWeights(of: tuned, tensor: $0, indices: $1) }
-    let kept = try mask.entries.reduce(0) { $0 + (try changes[$1.name]?.bits.intersectionCount($1.bits) ?? 0) }
+    let kept = mask.entries.reduce(0) { $0 + (changes[$1.name]?.bits.intersectionCount($1.bits) ?? 0) }
     return (
       adapter,
       ExtractionSummary(changed: changes.keptCount, kept: kept, total: changes.scopedCount, coding: coding)

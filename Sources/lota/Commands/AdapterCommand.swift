@@ -28,14 +28,13 @@ struct AdapterCommand: ParsableCommand {
       discussion: "Example: lota adapter apply --model models/smollm2 --adapter runs/sql/adapter --out models/sql")
 
     @Option(help: ArgumentHelp("Base model directory.", valueName: "dir")) var model: String
-    @Option(help: ArgumentHelp("Adapter directory; may be repeated.", valueName: "dir")) var adapter: [String]
-    @Option(help: ArgumentHelp("Directory to create.", valueName: "dir")) var out: String
-    @Flag(help: "Replace an existing directory.") var overwrite = false
+    @OptionGroup var adapters: RequiredAdapters
+    @OptionGroup var output: OutputOptions
 
     func run() throws {
-      let adapters = try adapter.map { try Adapter(directory: $0) }
-      try Adapter.apply(adapters, to: try Checkpoint(directory: model), output: out, overwrite: overwrite)
-      Output.result(out)
+      try Adapter.apply(
+        try adapters.opened(), to: try Checkpoint(directory: model), output: output.out, overwrite: output.overwrite)
+      Output.result(output.out)
     }
   }
 
@@ -50,18 +49,16 @@ struct AdapterCommand: ParsableCommand {
         """)
 
     @Option(help: ArgumentHelp("Directory of the model that holds the adapters.", valueName: "dir")) var model: String
-    @Option(help: ArgumentHelp("Adapter directory; may be repeated.", valueName: "dir")) var adapter: [String]
+    @OptionGroup var adapters: RequiredAdapters
     @Option(help: ArgumentHelp("Base model directory, for adapters with bfloat16 or int8 values.", valueName: "dir"))
     var base: String?
-    @Option(help: ArgumentHelp("Directory to create.", valueName: "dir")) var out: String
-    @Flag(help: "Replace an existing directory.") var overwrite = false
+    @OptionGroup var output: OutputOptions
 
     func run() throws {
-      let adapters = try adapter.map { try Adapter(directory: $0) }
       try Adapter.remove(
-        adapters, from: try Checkpoint(directory: model), base: try base.map { try Checkpoint(directory: $0) },
-        output: out, overwrite: overwrite)
-      Output.result(out)
+        try adapters.opened(), from: try Checkpoint(directory: model),
+        base: try base.map { try Checkpoint(directory: $0) }, output: output.out, overwrite: output.overwrite)
+      Output.result(output.out)
     }
   }
 
@@ -81,21 +78,20 @@ struct AdapterCommand: ParsableCommand {
       help: "Fraction of the projection weights to leave out, in [0, 1). Default: none, or 0.9 for a dense fine-tune.")
     var sparsity: Double?
     @Option(help: "How to store values; bfloat16 and int8 round the updates.") var values = ValueCoding.exact
-    @Option(help: ArgumentHelp("Directory to create.", valueName: "dir")) var out: String
-    @Flag(help: "Replace an existing directory.") var overwrite = false
+    @OptionGroup var output: OutputOptions
     @Flag(help: "Print one JSON object.") var json = false
 
     func run() throws {
       let (adapter, summary) = try Adapter.extract(
-        base: try Checkpoint(directory: base), tuned: try Checkpoint(directory: tuned), output: out,
-        amount: sparsity.map { .sparsity($0) }, coding: values, overwrite: overwrite)
+        base: try Checkpoint(directory: base), tuned: try Checkpoint(directory: tuned), output: output.out,
+        amount: sparsity.map { .sparsity($0) }, coding: values, overwrite: output.overwrite)
       if json { return try Output.json(summary) }
       var notes: [String] = []
       if summary.kept < summary.changed { notes.append("the others keep the base's values") }
       if let error = adapter.configuration.valueError { notes.append(AdapterFigures.text(values, error)) }
       let kept = "\(summary.kept) of \(summary.changed) changed weights (of \(summary.total))"
       Output.result(
-        "\(out): \(kept); \(notes.isEmpty ? "exact" : "NOT exact: " + notes.joined(separator: "; "))")
+        "\(output.out): \(kept); \(notes.isEmpty ? "exact" : "NOT exact: " + notes.joined(separator: "; "))")
     }
   }
 
@@ -112,8 +108,7 @@ struct AdapterCommand: ParsableCommand {
     @Argument(help: "Adapter directory.") var directory: String
     @Option(help: ArgumentHelp("Base model directory.", valueName: "dir")) var model: String
     @Option(help: "How to round the updates, bfloat16 or int8.") var values: ValueCoding
-    @Option(help: ArgumentHelp("Directory to create.", valueName: "dir")) var out: String
-    @Flag(help: "Replace an existing directory.") var overwrite = false
+    @OptionGroup var output: OutputOptions
     @Flag(help: "Print one JSON object.") var json = false
 
     func validate() throws {
@@ -123,9 +118,9 @@ struct AdapterCommand: ParsableCommand {
     func run() throws {
       let exact = try Adapter(directory: directory)
       let encoded = try exact.encode(
-        as: values, base: try Checkpoint(directory: model), output: out, overwrite: overwrite)
+        as: values, base: try Checkpoint(directory: model), output: output.out, overwrite: output.overwrite)
       let figures = EncodingFigures(exact: exact, encoded: encoded)
-      if json { try Output.json(figures) } else { Output.result("\(out): \(figures.text)") }
+      if json { try Output.json(figures) } else { Output.result("\(output.out): \(figures.text)") }
     }
   }
 
@@ -165,4 +160,12 @@ struct AdapterCommand: ParsableCommand {
       Output.result("\(adapter) is intact and belongs to \(model)")
     }
   }
+}
+
+/// The adapters that a command works on: at least one.
+struct RequiredAdapters: ParsableArguments {
+  @Option(help: ArgumentHelp("Adapter directory; may be repeated.", valueName: "dir"))
+  var adapter: [String]
+
+  func opened() throws -> [Adapter] { try adapter.map { try Adapter(directory: $0) } }
 }

@@ -1,6 +1,7 @@
 import Adaptation
 import ArgumentParser
 import Foundation
+import Reports
 
 extension BenchCommand {
   struct AdapterSwitch: ParsableCommand {
@@ -34,11 +35,11 @@ extension BenchCommand {
       }
       Output.result(
         """
-        model           \(Format.bytes(report.modelBytes)), read in \(milliseconds([report.modelSeconds]))
+        model           \(NumberText.bytes(report.modelBytes)), read in \(milliseconds([report.modelSeconds]))
         trained         \(report.trained.map(String.init).joined(separator: ", ")) weights
         load and apply  \(milliseconds(report.loadAndApplySeconds)), of which \(milliseconds(report.verifySeconds)) to check the base
-        peak memory     \(Format.bytes(report.modelPeakMemoryBytes)) with the model, \(Format.bytes(report.peakMemoryBytes)) with one adapter applied
-        resident        \(Format.bytes(report.residentBytes)) for the adapters, decoded
+        peak memory     \(NumberText.bytes(report.modelPeakMemoryBytes)) with the model, \(NumberText.bytes(report.peakMemoryBytes)) with one adapter applied
+        resident        \(NumberText.bytes(report.residentBytes)) for the adapters, decoded
         put in          \(milliseconds(report.applySeconds))
         take out        \(milliseconds(report.removeSeconds))
         switch          \(milliseconds(report.swapSeconds))

@@ -49,8 +49,7 @@ struct BenchCommand: ParsableCommand {
     @Flag(help: "Compute activations again in the backward pass: less memory, more time.")
     var recompute = false
 
-    @Option(help: "\(OptimizerSettings.names.joined(separator: ", ")). Default: rmsprop.")
-    var optimizer: String?
+    @OptionGroup var optimizer: OptimizerOption
 
     @Option(help: "A ticket's gradient: auto, dense or sampled. Default: auto.")
     var ticketGradient: TicketGradient?
@@ -71,10 +70,7 @@ struct BenchCommand: ParsableCommand {
       if Phase(rawValue: phase) != .calibration, Phase(rawValue: phase) != .adaptation {
         throw ValidationError("--phase is '\(phase)': use calibration or adaptation")
       }
-      if let rank, !(1...65536).contains(rank) { throw ValidationError("--rank is \(rank): use 1 to 65536") }
-      if let optimizer, OptimizerSettings(name: optimizer) == nil {
-        throw ValidationError("--optimizer is '\(optimizer)': use \(OptimizerSettings.names.joined(separator: ", "))")
-      }
+      if let rank { try LoRAOptions.validate(rank: rank) }
       if let peakTflops, !(peakTflops > 0) {
         throw ValidationError("--peak-tflops is \(peakTflops): use a positive number")
       }
@@ -94,7 +90,7 @@ struct BenchCommand: ParsableCommand {
       if let microBatchTokens { benchmark.training.microBatchTokens = microBatchTokens == 0 ? nil : microBatchTokens }
       if recompute { benchmark.training.activations = .recompute }
       if let ticketGradient { benchmark.training.ticketGradient = ticketGradient }
-      if let optimizer = optimizer.flatMap(OptimizerSettings.init(name:)) { benchmark.training.optimizer = optimizer }
+      if let settings = optimizer.settings { benchmark.training.optimizer = settings }
       let report = try benchmark.run { Output.progress("step \($0.record.step) of \($0.stepCount)") }
       Output.clearLine()
       let figures = StepFigures(report, shape: shape, peakTeraflopPerSecond: peakTflops)

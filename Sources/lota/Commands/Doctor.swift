@@ -1,6 +1,7 @@
 import Adaptation
 import ArgumentParser
 import Foundation
+import Reports
 import Torch
 
 struct Doctor: ParsableCommand {
@@ -50,7 +51,7 @@ struct DoctorReport: Encodable {
       "libtorch     \(libtorch), \(torchDirectory ?? "place unknown")",
       "instructions \(instructionSet), matrix products by \(matrixLibrary)",
       "threads      \(threads) of \(cores) cores" + (threads < cores ? " (--threads \(cores) uses all)" : ""),
-      "memory       \(Format.bytes(memoryInBytes))",
+      "memory       \(NumberText.bytes(memoryInBytes))",
     ]
     for kind in Device.Kind.allCases {
       let isThere = devices[kind.rawValue] == true

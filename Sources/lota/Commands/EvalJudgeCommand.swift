@@ -1,6 +1,7 @@
 import ArgumentParser
 import Evaluation
 import Foundation
+import Reports
 
 extension EvalCommand {
   struct Judge: ParsableCommand {
@@ -77,7 +78,8 @@ extension EvalCommand {
         .run(journal: out ?? answers + ".judged.jsonl") { event in
           switch event {
           case .asked(let done, let total): Output.progress("judged \(done) of \(total)")
-          case .waiting(let seconds, let reason): Output.note("\(reason); trying again in \(Format.seconds(seconds))")
+          case .waiting(let seconds, let reason):
+            Output.note("\(reason); trying again in \(NumberText.duration(seconds))")
           }
         }
       Output.clearLine()

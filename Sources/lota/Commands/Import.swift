@@ -10,14 +10,10 @@ struct Import: ParsableCommand {
   @Argument(help: "GGUF file (llama architecture).")
   var file: String
 
-  @Option(help: ArgumentHelp("Directory to create.", valueName: "dir"))
-  var out: String
+  @OptionGroup var output: OutputOptions
 
   @Option(help: "Type to store weights in: float32, bfloat16 or float16.")
   var dtype = "float32"
-
-  @Flag(help: "Replace an existing directory.")
-  var overwrite = false
 
   func validate() throws {
     guard DType(configurationName: dtype)?.isFloatingPoint == true else {
@@ -27,7 +23,7 @@ struct Import: ParsableCommand {
 
   func run() throws {
     let type = DType(configurationName: dtype) ?? .float32
-    let summary = try GGUFImporter.importModel(from: file, to: out, dtype: type, overwrite: overwrite)
-    Output.result("\(out): \(summary)")
+    let summary = try GGUFImporter.importModel(from: file, to: output.out, dtype: type, overwrite: output.overwrite)
+    Output.result("\(output.out): \(summary)")
   }
 }

@@ -132,6 +132,10 @@ struct LoRAOptions: ParsableArguments {
     if let loraDropout { configuration.lora.dropout = loraDropout }
   }
 
+  static func validate(rank: Int) throws {
+    guard (1...65536).contains(rank) else { throw ValidationError("--rank is \(rank): use 1 to 65536") }
+  }
+
   /// - Throws: `ValidationError` for options of another method.
   func validate(_ method: TrainingMethod, _ ticket: TicketOptions) throws {
     let given = [("--rank", rank != nil), ("--alpha", alpha != nil), ("--lora-dropout", loraDropout != nil)]
@@ -141,7 +145,7 @@ struct LoRAOptions: ParsableArguments {
     if method == .lora, let option = ticket.given.first {
       throw ValidationError("\(option) is for tickets: leave it out with --method lora")
     }
-    if let rank, !(1...65536).contains(rank) { throw ValidationError("--rank is \(rank): use 1 to 65536") }
+    if let rank { try Self.validate(rank: rank) }
     if let alpha, !(alpha > 0 && alpha.isFinite) {
       throw ValidationError("--alpha is \(alpha): use a positive number")
     }
@@ -168,8 +172,7 @@ struct ScheduleOptions: ParsableArguments {
   @Option(help: "Steps over which the rate rises linearly. Default: 0.")
   var warmupSteps: Int?
 
-  @Option(help: "\(OptimizerSettings.names.joined(separator: ", ")). Default: rmsprop.")
-  var optimizer: String?
+  @OptionGroup var optimizer: OptimizerOption
 
   @Option(
     help: "A ticket's gradient: auto, dense (gathered from the whole) or sampled (its entries alone). Default: auto.")
@@ -211,9 +214,6 @@ struct ScheduleOptions: ParsableArguments {
         throw ValidationError("--memory-budget and --micro-batch-tokens exclude each other")
       }
     }
-    if let optimizer, OptimizerSettings(name: optimizer) == nil {
-      throw ValidationError("--optimizer is '\(optimizer)': use \(OptimizerSettings.names.joined(separator: ", "))")
-    }
   }
 
   func apply(to configuration: inout RunConfiguration) {
@@ -227,7 +227,7 @@ struct ScheduleOptions: ParsableArguments {
     if let batchSize { training.batchSize = batchSize }
     if let learningRate { training.learningRate = learningRate }
     if let warmupSteps { training.warmupSteps = warmupSteps }
-    if let optimizer, let settings = OptimizerSettings(name: optimizer) { training.optimizer = settings }
+    if let settings = optimizer.settings { training.optimizer = settings }
     if let maxGradNorm { training.maximumGradientNorm = maxGradNorm == 0 ? nil : maxGradNorm }
     if let ticketGradient { training.ticketGradient = ticketGradient }
     if let clipping { training.clipping = clipping }

@@ -1,4 +1,5 @@
 import Foundation
+import Reports
 import Tickets
 import Torch
 
@@ -61,13 +62,13 @@ struct AdapterFigures: Encodable {
 
   var text: String {
     func number(_ value: Double) -> String { String(format: "%.2f", value) }
-    func share(_ whole: Int) -> String { Format.percent(Double(bytes) / Double(max(1, whole)), digits: 2) }
+    func share(_ whole: Int) -> String { NumberText.percent(Double(bytes) / Double(max(1, whole)), decimals: 2) }
     var lines = [
       "method   \(method)",
       "trained  \(trained) of \(scoped) scoped weights (sparsity \(sparsity)) in \(tensors) tensors; "
-        + "\(Format.percent(unchanged, digits: 1)) unchanged",
-      "size     \(Format.bytes(bytes)): \(share(denseBytes)) of the dense model (\(Format.bytes(denseBytes))), "
-        + "\(share(equalLoRABytes)) of a LoRA with as many weights (\(Format.bytes(equalLoRABytes)))",
+        + "\(NumberText.percent(unchanged)) unchanged",
+      "size     \(NumberText.bytes(bytes)): \(share(denseBytes)) of the dense model (\(NumberText.bytes(denseBytes))), "
+        + "\(share(equalLoRABytes)) of a LoRA with as many weights (\(NumberText.bytes(equalLoRABytes)))",
       "bits     \(number(bits.total)) a trained weight: index \(number(bits.index)) (entropy bound "
         + "\(number(bits.indexEntropy))), value \(number(bits.value)) (entropy \(number(bits.valueEntropy))), "
         + "overhead \(number(bits.overhead))",
@@ -106,7 +107,7 @@ struct EncodingFigures: Encodable {
 
   var text: String {
     let size =
-      "\(Format.bytes(bytes)), \(String(format: "%.2f", bits)) bits a trained weight (exact: \(Format.bytes(exactBytes)))"
+      "\(NumberText.bytes(bytes)), \(String(format: "%.2f", bits)) bits a trained weight (exact: \(NumberText.bytes(exactBytes)))"
     return valueError.map { "\(size); \(AdapterFigures.text(valueCoding, $0))" } ?? size
   }
 }
@@ -132,7 +133,7 @@ struct ComparisonFigures: Encodable {
   }
 
   var text: String {
-    let share = both == 0 ? "" : " (\(Format.percent(Double(conflicts) / Double(both), digits: 1)) of them)"
+    let share = both == 0 ? "" : " (\(NumberText.percent(Double(conflicts) / Double(both))) of them)"
     return """
       first     \(first) weights
       second    \(second) weights

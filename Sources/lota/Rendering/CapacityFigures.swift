@@ -36,7 +36,7 @@ struct CapacityFigures: Encodable {
     taken = capacity.taken
     free = capacity.free.total.kept
     layers = DensityTable.rows(capacity.free)
-    others = Dictionary(uniqueKeysWithValues: capacity.free.others.map { ($0.name, $0.cell.density) })
+    others = DensityTable.others(capacity.free)
     ticket = try sparsity.map { sparsity in
       let requested = try capacity.requested(sparsity, quota)
       let shortages = quota == .perTensor ? try capacity.shortages(sparsity) : []
@@ -51,7 +51,7 @@ struct CapacityFigures: Encodable {
   var text: String {
     var lines = [
       "scoped  \(NumberText.grouped(scoped))", "taken   \(NumberText.grouped(taken))",
-      "free    \(NumberText.grouped(free)) (\(Format.percent(Double(free) / Double(max(1, scoped)), digits: 2)))",
+      "free    \(NumberText.grouped(free)) (\(NumberText.percent(Double(free) / Double(max(1, scoped)), decimals: 2)))",
     ]
     if let ticket {
       let verdict =
@@ -63,7 +63,7 @@ struct CapacityFigures: Encodable {
         } ?? "does not fit: \(NumberText.grouped(ticket.requested - free)) weights are missing"
       lines.append("ticket  \(NumberText.grouped(ticket.requested)) (sparsity \(ticket.sparsity)) \(verdict)")
     }
-    lines += others.sorted { $0.key < $1.key }.map { "\($0.key)  \(Format.percent($0.value, digits: 2)) free" }
+    lines += DensityTable.lines(others: others, of: " free")
     return (lines + ["", DensityTable.text(layers)]).joined(separator: "\n")
   }
 }

@@ -1,5 +1,6 @@
 import Evaluation
 import Foundation
+import Reports
 
 /// The figures of an evaluation, as `--json` prints them.
 struct EvaluationFigures: Encodable {
@@ -36,13 +37,13 @@ enum EvaluationText {
     if work.generatedTokens > 0, work.seconds > 0 {
       parts.append(String(format: "%.0f tokens/s", Double(work.generatedTokens) / work.seconds))
     }
-    if let left = work.secondsLeft, work.done < work.total { parts.append("\(Format.seconds(left)) left") }
+    if let left = work.secondsLeft, work.done < work.total { parts.append("\(NumberText.duration(left)) left") }
     return parts.joined(separator: "  ")
   }
 
   private static func time(_ work: EvaluationWork) -> String {
     let resumed = work.resumed > 0 ? "  (\(work.resumed) rows were there)" : ""
-    return Format.seconds(work.seconds) + "  \(work.promptTokens) prompt tokens, \(work.generatedTokens) written"
+    return NumberText.duration(work.seconds) + "  \(work.promptTokens) prompt tokens, \(work.generatedTokens) written"
       + resumed
   }
 
@@ -62,7 +63,8 @@ enum EvaluationText {
 
   private static func value(_ figure: Figure) -> String {
     guard figure.successes == nil else {
-      return "\(Format.percent(figure.value))  [\(Format.percent(figure.low)), \(Format.percent(figure.high))]"
+      return
+        "\(NumberText.percent(figure.value))  [\(NumberText.percent(figure.low)), \(NumberText.percent(figure.high))]"
     }
     return String(format: "%.4f  [%.4f, %.4f]", figure.value, figure.low, figure.high)
   }

@@ -1,4 +1,5 @@
 import Experiments
+import Reports
 
 /// A plan and its run as lines of text.
 enum ExperimentText {
@@ -18,7 +19,7 @@ enum ExperimentText {
       Output.note("[\(number) of \(count)] \(stage), seed \(seed)")
     case .unchanged(let stage, let seed): Output.note("\(stage), seed \(seed): unchanged")
     case .finished(let stage, let seed, let seconds):
-      Output.note("\(stage), seed \(seed): done in \(Format.seconds(seconds))")
+      Output.note("\(stage), seed \(seed): done in \(NumberText.duration(seconds))")
     case .chosen(let stage, let setting, let value, let losses):
       let others = losses.sorted { $0.value < $1.value }.map { "\($0.key): \($0.value)" }.joined(separator: ", ")
       Output.note("\(stage): \(setting) \(value) (\(others))")

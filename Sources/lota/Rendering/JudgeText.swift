@@ -1,5 +1,6 @@
 import Evaluation
 import Foundation
+import Reports
 
 /// A judgement as lines of text.
 enum JudgeText {
@@ -14,7 +15,7 @@ enum JudgeText {
       ),
     ]
     if let first = result.firstPreferred {
-      lines.append(("order", "what stood first is preferred in \(Format.percent(first))"))
+      lines.append(("order", "what stood first is preferred in \(NumberText.percent(first))"))
     }
     let left = [("malformed", result.malformed), ("empty", result.empty), ("unanswered", result.unanswered)]
       .filter { $0.1 > 0 }
@@ -26,6 +27,6 @@ enum JudgeText {
   private static func rate(_ rate: JudgeResult.Rate?) -> String {
     guard let rate else { return "no verdict" }
     return
-      "\(Format.percent(rate.value))  [\(Format.percent(rate.low)), \(Format.percent(rate.high))]  (\(rate.interval))"
+      "\(NumberText.percent(rate.value))  [\(NumberText.percent(rate.low)), \(NumberText.percent(rate.high))]  (\(rate.interval))"
   }
 }

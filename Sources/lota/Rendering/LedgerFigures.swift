@@ -28,8 +28,7 @@ struct LedgerFigures: Encodable {
       let density = task.density(shapes: shapes)
       return Task(
         name: task.name, owned: task.owned, share: Double(task.owned) / Double(max(1, count)),
-        layers: DensityTable.rows(density),
-        others: Dictionary(uniqueKeysWithValues: density.others.map { ($0.name, $0.cell.density) }))
+        layers: DensityTable.rows(density), others: DensityTable.others(density))
     }
   }
 
@@ -37,7 +36,7 @@ struct LedgerFigures: Encodable {
     let width = max(4, tasks.map(\.name.count).max() ?? 0) + 2
     func line(_ name: String, _ owned: Int) -> String {
       name.rightPadded(to: width) + NumberText.grouped(owned).leftPadded(to: 15)
-        + Format.percent(Double(owned) / Double(max(1, weights)), digits: 2).leftPadded(to: 10)
+        + NumberText.percent(Double(owned) / Double(max(1, weights)), decimals: 2).leftPadded(to: 10)
     }
     var lines = [
       "base  \(base)", "", "task".rightPadded(to: width) + "weights".leftPadded(to: 15) + "share".leftPadded(to: 10),
@@ -46,7 +45,7 @@ struct LedgerFigures: Encodable {
     guard layers else { return lines.joined(separator: "\n") }
     for task in tasks {
       lines += ["", task.name]
-      lines += task.others.sorted { $0.key < $1.key }.map { "\($0.key)  \(Format.percent($0.value, digits: 2))" }
+      lines += DensityTable.lines(others: task.others)
       lines.append(DensityTable.text(task.layers))
     }
     return lines.joined(separator: "\n")

@@ -1,4 +1,5 @@
 import Foundation
+import Reports
 import Tickets
 
 /// Densities by layer and projection.
@@ -20,10 +21,22 @@ enum DensityTable {
     }
   }
 
+  /// Of tensors outside the layers' projections.
+  static func others(_ density: MaskDensity) -> [String: Double] {
+    Dictionary(uniqueKeysWithValues: density.others.map { ($0.name, $0.cell.density) })
+  }
+
+  /// A line a tensor.
+  static func lines(others: [String: Double], of what: String = "") -> [String] {
+    others.sorted { $0.key < $1.key }.map { "\($0.key)  \(NumberText.percent($0.value, decimals: 2))\(what)" }
+  }
+
   static func text(_ rows: [Row]) -> String {
     let projections = TicketScope.Projection.allCases.map(\.shortName)
     let lines = rows.map { row in
-      let cells = projections.map { (row.density[$0].map { Format.percent($0, digits: 2) } ?? "-").leftPadded(to: 9) }
+      let cells = projections.map {
+        (row.density[$0].map { NumberText.percent($0, decimals: 2) } ?? "-").leftPadded(to: 9)
+      }
       return "\(row.layer)".leftPadded(to: 5) + cells.joined()
     }
     return (["layer" + projections.map { $0.leftPadded(to: 9) }.joined()] + lines).joined(separator: "\n")
@@ -47,13 +60,12 @@ struct MaskFigures: Encodable {
     base = mask.baseFingerprint
     let density = MaskDensity(mask)
     layers = DensityTable.rows(density)
-    others = Dictionary(uniqueKeysWithValues: density.others.map { ($0.name, $0.cell.density) })
+    others = DensityTable.others(density)
   }
 
   var text: String {
     let head = ["kept \(kept) of \(scoped) scoped weights (sparsity \(sparsity))", "base \(base ?? "unknown")"]
-    let more = others.sorted { $0.key < $1.key }.map { "\($0.key)  \(Format.percent($0.value, digits: 2))" }
-    return (head + more + ["", DensityTable.text(layers)]).joined(separator: "\n")
+    return (head + DensityTable.lines(others: others) + ["", DensityTable.text(layers)]).joined(separator: "\n")
   }
 }
 

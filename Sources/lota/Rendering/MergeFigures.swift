@@ -1,4 +1,5 @@
 import Merging
+import Reports
 
 /// What a merge did.
 struct MergeFigures: Encodable {
@@ -14,7 +15,7 @@ struct MergeFigures: Encodable {
   func text(out: String?, adapter: String?) -> String {
     var lines: [String] = []
     if let adapter, let trained, let adapterSeconds, let overlap {
-      lines.append("\(adapter): \(trained) weights, \(Format.seconds(adapterSeconds))")
+      lines.append("\(adapter): \(trained) weights, \(NumberText.duration(adapterSeconds))")
       lines.append("layer  changed     shared    in conflict")
       lines += overlap.layers.enumerated().map { Self.row("\($0)", $1) }
       if overlap.others.changed > 0 { lines.append(Self.row("other", overlap.others)) }
@@ -22,17 +23,15 @@ struct MergeFigures: Encodable {
     }
     if let out, let model {
       lines.append(
-        "\(out): \(model.weights) weights, \(Format.bytes(model.bytes)) in \(Format.seconds(model.seconds)), and "
-          + "\(Format.seconds(model.flushSeconds)) until the disk had them; peak memory \(Format.bytes(peakMemory))")
+        "\(out): \(model.weights) weights, \(NumberText.bytes(model.bytes)) in \(NumberText.duration(model.seconds)), and "
+          + "\(NumberText.duration(model.flushSeconds)) until the disk had them; peak memory \(NumberText.bytes(peakMemory))"
+      )
     }
     return lines.joined(separator: "\n")
   }
 
   private static func row(_ name: String, _ counts: TicketOverlap.Counts) -> String {
-    func padded(_ text: String, _ width: Int) -> String {
-      String(repeating: " ", count: max(0, width - text.count)) + text
-    }
-    return padded(name, 5) + padded("\(counts.changed)", 9) + padded("\(counts.shared)", 11)
-      + padded("\(counts.conflicts)", 15)
+    name.leftPadded(to: 5) + "\(counts.changed)".leftPadded(to: 9) + "\(counts.shared)".leftPadded(to: 11)
+      + "\(counts.conflicts)".leftPadded(to: 15)
   }
 }

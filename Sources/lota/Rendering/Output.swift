@@ -47,29 +47,3 @@ enum Output {
     return nil
   }
 }
-
-enum Format {
-  /// `1.23 GB`, in powers of 1000.
-  static func bytes(_ count: Int) -> String {
-    let units = ["B", "kB", "MB", "GB", "TB"]
-    var value = Double(count)
-    var unit = 0
-    while value >= 1000, unit < units.count - 1 {
-      value /= 1000
-      unit += 1
-    }
-    return unit == 0 ? "\(count) B" : String(format: "%.2f %@", value, units[unit])
-  }
-
-  /// `12.3 s`, `4 min 5 s`, `2 h 3 min`.
-  static func seconds(_ value: Double) -> String {
-    if value < 60 { return String(format: "%.1f s", value) }
-    let whole = Int(value.rounded())
-    if whole < 3600 { return "\(whole / 60) min \(whole % 60) s" }
-    return "\(whole / 3600) h \(whole % 3600 / 60) min"
-  }
-
-  static func percent(_ fraction: Double, digits: Int = 1) -> String {
-    String(format: "%.\(digits)f %%", 100 * fraction)
-  }
-}

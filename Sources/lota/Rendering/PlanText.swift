@@ -30,31 +30,31 @@ enum PlanText {
             "\(NumberText.grouped(excluded)) belong to earlier tickets, \(NumberText.grouped(plan.scoped - excluded)) are free"
           ))
       }
-      lines.append(row("adapter", "\(Format.bytes(plan.resultBytes)) on disk"))
+      lines.append(row("adapter", "\(NumberText.bytes(plan.resultBytes)) on disk"))
     } else if let lowRank = plan.lowRank {
       lines.append(row("low rank", "\(NumberText.grouped(lowRank)) numbers in matrices beside the weights"))
-      lines.append(row("adapter", "\(Format.bytes(plan.resultBytes)) on disk"))
+      lines.append(row("adapter", "\(NumberText.bytes(plan.resultBytes)) on disk"))
     } else {
-      lines.append(row("result", "\(Format.bytes(plan.resultBytes)) on disk"))
+      lines.append(row("result", "\(NumberText.bytes(plan.resultBytes)) on disk"))
     }
     return lines.joined(separator: "\n")
   }
 
   private static func memory(_ plan: TrainingPlan) -> String {
     let phases = plan.memory.phases.map { phase in
-      let parts = phase.parts.map { "  " + $0.name.rightPadded(to: 46) + Format.bytes($0.bytes).leftPadded(to: 10) }
-      return ([phase.name.rightPadded(to: 48) + Format.bytes(phase.bytes).leftPadded(to: 10)] + parts)
+      let parts = phase.parts.map { "  " + $0.name.rightPadded(to: 46) + NumberText.bytes($0.bytes).leftPadded(to: 10) }
+      return ([phase.name.rightPadded(to: 48) + NumberText.bytes(phase.bytes).leftPadded(to: 10)] + parts)
         .joined(separator: "\n")
     }
     let place = plan.device == "cpu" ? "" : " on \(plan.device), host memory not counted"
-    let peak = ("peak" + place).rightPadded(to: 48) + Format.bytes(plan.memory.peakBytes).leftPadded(to: 10)
+    let peak = ("peak" + place).rightPadded(to: 48) + NumberText.bytes(plan.memory.peakBytes).leftPadded(to: 10)
     return (phases + [peak]).joined(separator: "\n")
   }
 
   private static func time(_ plan: TrainingPlan) -> String {
     let phases = plan.phases.map { phase in
       let work = String(format: "%.3g", phase.operations / 1e12)
-      let seconds = phase.seconds.map { ", about \(Format.seconds($0))" } ?? ""
+      let seconds = phase.seconds.map { ", about \(NumberText.duration($0))" } ?? ""
       return row(
         phase.name,
         "\(NumberText.grouped(phase.steps)) steps, \(NumberText.grouped(phase.tokens)) tokens, \(work) TFLOP\(seconds)")
@@ -64,10 +64,10 @@ enum PlanText {
       return (phases + [row("time", advice)]).joined(separator: "\n")
     }
     let products = String(format: "%.4g", rate.productOperationsPerSecond / 1e9)
-    let share = Format.percent(ComputeRate.stepEfficiency, digits: 0)
+    let share = NumberText.percent(ComputeRate.stepEfficiency, decimals: 0)
     return
       (phases + [
-        row("time", "about \(Format.seconds(seconds)), at \(share) of the products' \(products) GFLOP/s")
+        row("time", "about \(NumberText.duration(seconds)), at \(share) of the products' \(products) GFLOP/s")
       ]).joined(separator: "\n")
   }
 

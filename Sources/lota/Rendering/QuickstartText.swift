@@ -1,6 +1,7 @@
 import Adaptation
 import Foundation
 import Primitives
+import Reports
 
 /// The quickstart's result as a page of text.
 enum QuickstartText {
@@ -13,8 +14,8 @@ enum QuickstartText {
       let interval = WilsonInterval(successes: score.exact, trials: score.total)
       return score.name.rightPadded(to: 18) + String(format: "%8.3f", score.tokenLoss ?? .nan)
         + "\(score.exact)/\(score.total)".leftPadded(to: 12)
-        + "\(Format.percent(Double(score.exact) / Double(max(1, score.total))))".leftPadded(to: 10)
-        + "   [\(Format.percent(interval.low)), \(Format.percent(interval.high))]"
+        + "\(NumberText.percent(Double(score.exact) / Double(max(1, score.total))))".leftPadded(to: 10)
+        + "   [\(NumberText.percent(interval.low)), \(NumberText.percent(interval.high))]"
     }
     let header =
       "held-out rows".rightPadded(to: 18) + "    loss" + "exact".leftPadded(to: 12) + "".leftPadded(to: 10)
@@ -34,14 +35,14 @@ enum QuickstartText {
   }
 
   private static func facts(_ result: QuickstartResult) -> String {
-    var lines = result.sizes.map { $0.name.rightPadded(to: 18) + Format.bytes($0.bytes) }
+    var lines = result.sizes.map { $0.name.rightPadded(to: 18) + NumberText.bytes($0.bytes) }
     lines += result.durations.map { duration in
       let speed = duration.tokens.map { String(format: ", %.0f tokens/s", Double($0) / duration.seconds) } ?? ""
-      return duration.name.rightPadded(to: 18) + Format.seconds(duration.seconds) + speed
+      return duration.name.rightPadded(to: 18) + NumberText.duration(duration.seconds) + speed
     }
     lines += [
-      "peak memory".rightPadded(to: 18) + Format.bytes(result.peakMemoryBytes),
-      "total".rightPadded(to: 18) + Format.seconds(result.totalSeconds),
+      "peak memory".rightPadded(to: 18) + NumberText.bytes(result.peakMemoryBytes),
+      "total".rightPadded(to: 18) + NumberText.duration(result.totalSeconds),
       "adapter".rightPadded(to: 18) + result.adapterPath, "report".rightPadded(to: 18) + result.reportPath,
     ]
     return lines.joined(separator: "\n")

@@ -1,5 +1,6 @@
 import Adaptation
 import Foundation
+import Reports
 import Synchronization
 import Tickets
 
@@ -15,11 +16,11 @@ final class RunRenderer: Sendable {
       meter.withLock { $0 = ProgressMeter(stepCount: steps) }
       Output.note("\(phase.rawValue): \(steps) steps")
     case .step(let report): show(report)
-    case .phaseEnded(let phase, let seconds): Output.note("\(phase.rawValue): done in \(Format.seconds(seconds))")
+    case .phaseEnded(let phase, let seconds): Output.note("\(phase.rawValue): done in \(NumberText.duration(seconds))")
     case .note(let text): Output.note("note: " + text)
     case .extracted(let mask, let seconds):
       Output.note(
-        "extraction: \(mask.keptCount) of \(mask.scopedCount) weights in the ticket, \(Format.seconds(seconds))")
+        "extraction: \(mask.keptCount) of \(mask.scopedCount) weights in the ticket, \(NumberText.duration(seconds))")
     case .validated(let records):
       for record in records {
         let loss = String(format: "%.4f a label, %.3f a row", record.tokenLoss, record.loss)

@@ -1,4 +1,5 @@
 import Adaptation
+import Reports
 import Tickets
 import Torch
 
@@ -63,7 +64,7 @@ struct RunSummary: Encodable {
     }
 
     var text: String {
-      let saved = settled ? ", \(Format.percent(savedShare, digits: 0)) saved" : ", its ticket did not settle"
+      let saved = settled ? ", \(NumberText.percent(savedShare, decimals: 0)) saved" : ", its ticket did not settle"
       return "\(steps) of \(plannedSteps) steps\(saved)"
     }
   }
@@ -76,7 +77,7 @@ struct RunSummary: Encodable {
     if let trained, let scoped { lines.append("trained  \(trained) of \(scoped) scoped weights") }
     if let trained, scoped == nil { lines.append("trained  \(trained) numbers in low-rank matrices") }
     if let calibration { lines.append("calibration  \(calibration.text)") }
-    lines.append("memory   \(Format.bytes(peakMemoryBytes)) at the peak")
+    lines.append("memory   \(NumberText.bytes(peakMemoryBytes)) at the peak")
     return lines.joined(separator: "\n")
   }
 }

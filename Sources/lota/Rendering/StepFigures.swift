@@ -1,5 +1,6 @@
 import Adaptation
 import Foundation
+import Reports
 
 /// What `bench step` reports.
 struct StepFigures: Encodable {
@@ -24,13 +25,13 @@ struct StepFigures: Encodable {
   }
 
   var text: String {
-    let share = shareOfPeak.map { ", \(Format.percent($0)) of the peak" } ?? ""
+    let share = shareOfPeak.map { ", \(NumberText.percent($0)) of the peak" } ?? ""
     return """
       model    \(shape), \(report.parameters) weights in \(report.dtype) on \(report.device)
-      phase    \(report.phase.rawValue), \(report.trained) weights trained, state \(Format.bytes(report.stateBytes))
+      phase    \(report.phase.rawValue), \(report.trained) weights trained, state \(NumberText.bytes(report.stateBytes))
       step     \(report.tokensPerStep) tokens, \(report.labelsPerStep) labels, \(String(format: "%.3f", report.medianSeconds)) s (median of \(report.seconds.count))
       speed    \(String(format: "%.0f", report.tokensPerSecond)) tokens/s, \(String(format: "%.3f", report.teraflopPerSecond)) TFLOP/s\(share)
-      memory   \(Format.bytes(report.peakMemoryBytes)) at the peak
+      memory   \(NumberText.bytes(report.peakMemoryBytes)) at the peak
       """
   }
 }

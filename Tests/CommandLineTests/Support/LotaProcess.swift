@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 /// Where the executable under test lies: beside the test bundle, or where `LOTA_EXECUTABLE` says.
@@ -69,7 +70,7 @@ enum Lota {
     variables: [String: String] = [:]
   ) throws -> LotaResult {
     let process = Process()
-    process.executableURL = try #require(LotaExecutable.url, "no lota executable beside the test bundle")
+    process.executableURL = LotaExecutable.url
     process.arguments = arguments
     process.environment = environment.merging(variables) { $1 }
     process.currentDirectoryURL = URL(fileURLWithPath: directory.path)
@@ -77,7 +78,7 @@ enum Lota {
     let (outputFile, errorFile) = (streams.file("stdout"), streams.file("stderr"))
     try streams.write(input, to: "stdin")
     process.standardInput = try FileHandle(forReadingFrom: URL(fileURLWithPath: streams.file("stdin")))
-    for path in [outputFile, errorFile] { FileManager.default.createFile(atPath: path, contents: nil) }
+    for path in [outputFile, errorFile] { try Data().write(to: URL(fileURLWithPath: path)) }
     process.standardOutput = try output ?? FileHandle(forWritingTo: URL(fileURLWithPath: outputFile))
     process.standardError = try FileHandle(forWritingTo: URL(fileURLWithPath: errorFile))
     try process.run()

@@ -1,4 +1,5 @@
 import Checkpoints
+import TestSupport
 import Testing
 
 /// A temporary directory with a model in `model` and rows in `rows.jsonl`.
