@@ -88,10 +88,6 @@ ct_status ct_accumulate_column_sums(ct_tensor source, ct_tensor out) noexcept {
   return boundary("column sums", [&] { get(out).add_(get(source).sum(0)); });
 }
 
-ct_status ct_argmax_rows(ct_tensor source, ct_tensor *out) noexcept {
-  return boundary("argmax", [&] { *out = wrap(get(source).argmax(-1)); });
-}
-
 ct_status ct_gather_rows(ct_tensor table, ct_tensor rows, ct_tensor out) noexcept {
   return boundary("gather rows", [&] { at::index_select_out(get(out), get(table), 0, get(rows)); });
 }

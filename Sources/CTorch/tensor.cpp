@@ -80,11 +80,6 @@ int64_t ct_size(ct_tensor tensor, int32_t dimension) noexcept {
   return tensor->value.sizes()[static_cast<size_t>(dimension)];
 }
 
-int64_t ct_stride(ct_tensor tensor, int32_t dimension) noexcept {
-  if (dimension < 0 || dimension >= ct_rank(tensor)) return 0;
-  return tensor->value.strides()[static_cast<size_t>(dimension)];
-}
-
 ct_dtype ct_dtype_of(ct_tensor tensor) noexcept {
   if (tensor == nullptr) return CT_FLOAT32;
   switch (tensor->value.scalar_type()) {

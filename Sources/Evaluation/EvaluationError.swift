@@ -72,7 +72,7 @@ extension EvaluationError: CustomStringConvertible, LocalizedError {
     switch self {
     case .unknownTask(let name, let known):
       "unknown task '\(name)'; give the path of a recipe (.yaml), or one of \(known.joined(separator: ", "))"
-    case .invalidRecipe(let path, let line, let reason): "\(path): line \(line): \(reason)"
+    case .invalidRecipe(let path, let line, let reason): "\(path):\(line): \(reason)"
     case .noMetric(let task):
       "task \(task) has no metric that can score existing answers; its recipe only makes prompts"
     case .nothingToLearn(let task):

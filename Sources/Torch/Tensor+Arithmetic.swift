@@ -48,9 +48,6 @@ extension Tensor {
   public func accumulateColumnSums(of source: Tensor) throws {
     try check(ct_accumulate_column_sums(source.handle, handle), source, self)
   }
-
-  /// Column of the largest element of each row of `[R, C]`, as int64 `[R]`; the lowest column wins ties.
-  public func argmaxRows() throws -> Tensor { try Tensor.adopting(self) { ct_argmax_rows(handle, $0) } }
 }
 
 // MARK: - Indexing

@@ -56,7 +56,7 @@ struct EvalCommandTests {
     (["--predictions", "e.jsonl", "--task", "gsm8k"], ["e.jsonl: row 1", "target holds no answer", "accuracy"]),
     (["--predictions", "e.jsonl", "--task", "hexphi"], ["e.jsonl: row 1", "'prompt' is missing"]),
     (["--predictions", "e.jsonl", "--task", "alpaca_eval"], ["alpaca_eval", "no metric"]),
-    (["--predictions", "e.jsonl", "--task", "own.yaml"], ["own.yaml: line 3", "unknown key 'promt'"]),
+    (["--predictions", "e.jsonl", "--task", "own.yaml"], ["own.yaml:3: ", "unknown key 'promt'"]),
     (["compare", "e.jsonl", "e.jsonl"], ["e.jsonl: row 1", "'scores' is missing"]),
     (["compare", "s.jsonl", "t.jsonl"], ["s.jsonl has 1 rows", "t.jsonl has 2"]),
     (["compare", "s.jsonl", "u.jsonl"], ["s.jsonl: row 1 and u.jsonl: row 1 differ in 'target'"]),

@@ -21,20 +21,20 @@ struct RecipeTests {
 
   static let refusedCases: [(String, String)] = [
     ("", "empty"), ("name: [", "not valid YAML"), ("- a", "mapping"), ("name: t\n", "lacks the key 'prompt'"),
-    (minimal + "promt: x\n", "line 4: recipe has the unknown key 'promt'; use name"),
-    (minimal + "max_tokens: 0\n", "line 4: max_tokens must be a whole number from 1"),
+    (minimal + "promt: x\n", "r.yaml:4: recipe has the unknown key 'promt'; use name"),
+    (minimal + "max_tokens: 0\n", "r.yaml:4: max_tokens must be a whole number from 1"),
     (minimal + "stop: {a: b}\n", "stop must be a single value"), ("name: t\nprompt: \"{q\"\n", "'{' is not closed"),
     ("name: t\nprompt: \"q}\"\n", "'}' stands alone"), ("name: t\nprompt: \"{}\"\n", "names no field"),
     (minimal + "metrics:\n  - score: magic\n", "unknown score 'magic'; use match"),
     (minimal + "metrics:\n  - score: match\n", "lacks the key 'extract'"),
     (
       minimal + "metrics:\n  - score: match\n    extract: number\n    choices: [a]\n",
-      "line 7: metrics has the unknown key 'choices'"
+      "r.yaml:7: metrics has the unknown key 'choices'"
     ),
     (minimal + "metrics:\n  - score: match\n    extract: final_answer\n", "'marker'"),
     (minimal + "metrics:\n  - score: refusal\n", "needs prefixes or keywords"),
     (minimal + "metrics:\n  - score: rouge1\n  - score: rouge1\n", "two metrics"),
-    (minimal + "target:\nmetrics:\n  - score: rouge1\n    name: [a]\n", "line 7: name must be a single value"),
+    (minimal + "target:\nmetrics:\n  - score: rouge1\n    name: [a]\n", "r.yaml:7: name must be a single value"),
     (minimal + "metrics:\n  - score: rouge1\n    tonality: 1\n", "'tonality'"),
     (minimal + "choices:\n  - { label: a, text: b, weight: 1 }\n", "'weight'"),
   ]
@@ -43,7 +43,7 @@ struct RecipeTests {
   func refused(yaml: String, mention: String) throws {
     let error = #expect(throws: EvaluationError.self) { try TaskRecipe(yaml: yaml, path: "r.yaml") }
     let text = try #require(error).description
-    #expect(text.hasPrefix("r.yaml: line ") && text.contains(mention), "\(text)")
+    #expect(text.hasPrefix("r.yaml:") && text.contains(mention), "\(text)")
   }
 
   @Test func unknownTask() {

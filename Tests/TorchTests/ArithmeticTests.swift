@@ -76,15 +76,6 @@ import Torch
     #expect(try sums.values(as: Float.self) == [11, 15, 19])
   }
 
-  @Test func lowestIndexWinsTies() throws {
-    let matrix = try Tensor.from([1, 3, 3, 2, 2, 2, -1, -2, -1] as [Float], shape: [3, 3])
-    #expect(try matrix.argmaxRows().values(as: Int64.self) == [1, 0, 0])
-    let wide = try Tensor.zeros([2, 70_000])
-    #expect(try wide.argmaxRows().values(as: Int64.self) == [0, 0])
-    try wide.columns(40_000..<69_000).fill(1)
-    #expect(try wide.argmaxRows().values(as: Int64.self) == [40_000, 40_000])
-  }
-
   @Test func rowsGatherAndAccumulate() throws {
     let table = try Tensor.from((0..<8).map(Float.init), shape: [4, 2])
     let rows = try Tensor.from([3, 0, 3] as [Int64])

@@ -49,10 +49,4 @@ public struct SQLTable: Equatable, Sendable {
 
   /// What rows may share: the text columns but the first, which names them.
   var groupColumns: [SQLColumn] { columns.dropFirst().filter(\.isText) }
-
-  /// The statement that makes the table, for running the questions' answers.
-  public var createStatement: String {
-    let fields = columns.map { "\($0.name) \($0.isText ? "TEXT" : "INTEGER")" }.joined(separator: ", ")
-    return "CREATE TABLE \(name) (\(fields))"
-  }
 }

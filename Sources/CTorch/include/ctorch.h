@@ -97,7 +97,6 @@ ct_status ct_borrow(void *data, const int64_t *shape, int32_t rank, ct_dtype dty
 
 int32_t ct_rank(ct_tensor tensor) CT_NOEXCEPT;
 int64_t ct_size(ct_tensor tensor, int32_t dimension) CT_NOEXCEPT;
-int64_t ct_stride(ct_tensor tensor, int32_t dimension) CT_NOEXCEPT;
 ct_dtype ct_dtype_of(ct_tensor tensor) CT_NOEXCEPT;
 ct_device ct_device_of(ct_tensor tensor) CT_NOEXCEPT;
 bool ct_is_contiguous(ct_tensor tensor) CT_NOEXCEPT;
@@ -135,8 +134,6 @@ ct_status ct_sum(ct_tensor tensor, double *out) CT_NOEXCEPT;
 ct_status ct_sum_of_squares(ct_tensor tensor, double *out) CT_NOEXCEPT;
 /* out[c] += sum over rows r of source[r, c]: the gradient of a bias. */
 ct_status ct_accumulate_column_sums(ct_tensor source, ct_tensor out) CT_NOEXCEPT;
-/* Index of the largest element of each row of [R, C]; the lowest index wins ties. out: int64 [R]. */
-ct_status ct_argmax_rows(ct_tensor source, ct_tensor *out) CT_NOEXCEPT;
 
 /* ---- indexing ----------------------------------------------------------------------------------------------- */
 

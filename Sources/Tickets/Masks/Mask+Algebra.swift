@@ -80,8 +80,6 @@ public struct MaskOverlap: Equatable, Sendable {
     public var union: Int { first + second - both }
     /// Shared weights by weights in either; 1 when both are empty.
     public var jaccard: Double { union == 0 ? 1 : Double(both) / Double(union) }
-    /// Shared weights that two independent masks of these sizes would have.
-    public var expectedByChance: Double { scoped == 0 ? 0 : Double(first) * Double(second) / Double(scoped) }
   }
 
   /// In canonical order.

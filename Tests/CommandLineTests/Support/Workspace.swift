@@ -63,9 +63,7 @@ func expectRefusal(
     #expect(result.errors.hasPrefix("Error: "), "\(shown)", sourceLocation: sourceLocation)
     #expect(directory.everything() == before, "left files behind: \(shown)", sourceLocation: sourceLocation)
   }
-  for text in mentions {
-    #expect(result.errors.contains(text), "does not mention '\(text)': \(shown)", sourceLocation: sourceLocation)
-  }
+  result.expectMentions(mentions, sourceLocation)
   for text in ["operation could not be completed", "The operation couldn", "Error Domain", "NSCocoa", "Fatal error"] {
     #expect(!result.errors.contains(text), "\(shown)", sourceLocation: sourceLocation)
   }
@@ -85,8 +83,16 @@ func expectUsageError(
   #expect(
     result.errors.hasPrefix("Error: ") && result.errors.contains("Usage: lota "), "\(shown)",
     sourceLocation: sourceLocation)
-  for text in mentions {
-    #expect(result.errors.contains(text), "does not mention '\(text)': \(shown)", sourceLocation: sourceLocation)
-  }
+  result.expectMentions(mentions, sourceLocation)
   #expect(directory.everything() == before, "left files behind: \(shown)", sourceLocation: sourceLocation)
+}
+
+extension LotaResult {
+  fileprivate func expectMentions(_ texts: [String], _ sourceLocation: SourceLocation) {
+    for text in texts {
+      #expect(
+        errors.contains(text), "lota \(arguments.joined(separator: " ")) does not mention '\(text)': \(errors)",
+        sourceLocation: sourceLocation)
+    }
+  }
 }
