@@ -106,7 +106,7 @@ let package = Package(
       resources: [.copy("Goldens")], swiftSettings: strict),
     .testTarget(
       name: "MergingTests", dependencies: ["Merging", "Primitives", "Checkpoints", "Tickets", "Torch", "TestSupport"],
-      swiftSettings: strict),
+      resources: [.copy("Goldens")], swiftSettings: strict),
     .testTarget(
       name: "AdaptationTests",
       dependencies: [

@@ -12,6 +12,10 @@ public enum MergeError: Error, Equatable, Sendable {
   /// The result changes weights outside all tickets.
   case notSparse(reason: String)
   case nothingChanged
+  /// A directory of results of other inputs.
+  case otherSearch(path: String)
+  case unreadableSearch(path: String, line: Int, reason: String)
+  case noFiniteScore
 }
 
 extension MergeError: CustomStringConvertible, LocalizedError {
@@ -30,6 +34,11 @@ extension MergeError: CustomStringConvertible, LocalizedError {
     case .notFinite(let tensor, let index, let input):
       "\(input): tensor \(tensor) has a weight or change that is not finite at index \(index): repair or leave out this model"
     case .notSparse(let reason): "the result is no sparse adapter: \(reason); write a model instead (--out)"
+    case .otherSearch(let path):
+      "\(path): it holds a search over other inputs, rows or options: use another directory, or remove this one"
+    case .unreadableSearch(let path, let line, let reason):
+      "\(path):\(line): not a line of a search: \(reason); remove it, and only that candidate is merged again"
+    case .noFiniteScore: "no candidate has a finite score: look at the inputs and the rows"
     case .nothingChanged: "the merged adapter would change nothing: look at the weights of the recipe"
     }
   }

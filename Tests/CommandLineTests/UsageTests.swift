@@ -116,6 +116,23 @@ struct UsageTests {
     try expectUsageError(arguments, in: try TemporaryDirectory(), mentions: [mention])
   }
 
+  /// What follows a search's method, input and results.
+  static let searches: [(more: String, mention: String)] = [
+    ("", "either --score or --eval"),
+    ("--score s", "nothing to search"),
+    ("--score s --density 0.1", "nothing to search"),
+    ("--score s --density 0.1,much", "0.1,much"),
+    ("--score s --density 0.1,0.2 --limit 3", "--limit needs --eval"),
+    ("--score a/s --score b/s --density 0.1,0.2", "the same label"),
+  ]
+
+  @Test("wrong usage of merge search", arguments: searches)
+  func wrongSearch(more: String, mention: String) throws {
+    let arguments = "merge search --method ties --input i --results r " + more
+    try expectUsageError(
+      arguments.split(separator: " ").map(String.init), in: try TemporaryDirectory(), mentions: [mention])
+  }
+
   @Test("the version is a line on standard output")
   func version() throws {
     let result = try Lota.succeed("--version", in: try TemporaryDirectory())
@@ -130,7 +147,7 @@ struct UsageTests {
     "mask inspect", "mask overlap", "mask complement", "mask union", "mask capacity", "ledger", "ledger show",
     "ledger add", "ledger remove", "ledger verify", "adapter", "adapter inspect", "adapter apply",
     "adapter remove", "adapter extract", "adapter encode", "adapter diff", "adapter verify", "merge",
-    "merge write", "data",
+    "merge write", "merge search", "data",
     "data make",
     "data check", "data show", "data split", "data generate", "experiment", "eval",
     "eval model", "eval predictions", "eval compare", "eval judge", "bench", "bench step", "bench adapter", "doctor",

@@ -1,25 +1,5 @@
 internal import Reports
 
-/// A table of results, for a page and for plain text.
-struct ResultTable: Equatable {
-  var title: String
-  var head: [String]
-  var rows: [[String]]
-  var note = ""
-
-  var html: String {
-    HTMLTable(head: head, rows: rows).html + (note.isEmpty ? "" : "<p class=\"note\">\(escaped(note))</p>\n")
-  }
-
-  var markdown: String {
-    func line(_ cells: [String]) -> String {
-      "| \(cells.map { $0.replacing("|", with: "\\|") }.joined(separator: " | ")) |\n"
-    }
-    let rule = "|---|" + String(repeating: "---:|", count: max(0, head.count - 1)) + "\n"
-    return "## \(title)\n\n" + line(head) + rule + rows.map(line).joined() + (note.isEmpty ? "" : "\n\(note)\n")
-  }
-}
-
 /// The tables of an experiment's report.
 struct ExperimentTables {
   let results: ExperimentResults

@@ -1,3 +1,5 @@
+internal import Reports
+
 extension ExperimentTables {
   /// Merges in the paper's form: what is merged, how, and for each task its figure alone, after the merge, and the drop. nil for a
   /// plan without merges.

@@ -8,7 +8,7 @@ import Torch
 struct MergeCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "merge",
-    abstract: "Merge models and adapters of one base into one.",
+    abstract: "Merge models and adapters of one base into one, or search for the numbers to do it with.",
     discussion: """
       By a recipe in mergekit's YAML, or by flags. Inputs are fine-tuned models, LoTA adapters and PEFT's LoRA adapters, in any mix. \
       LoTA adapters alone merge into an adapter with --adapter-out, without a model in between.
@@ -23,7 +23,7 @@ struct MergeCommand: ParsableCommand {
                lota merge --method task_arithmetic --base models/smollm2 \\
                  --input runs/sql/adapter --input runs/math/adapter --adapter-out both
       """,
-    subcommands: [Write.self], defaultSubcommand: Write.self)
+    subcommands: [Write.self, Search.self], defaultSubcommand: Write.self)
 
   struct Write: ParsableCommand {
     static let configuration = CommandConfiguration(
