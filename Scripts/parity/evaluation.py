@@ -35,7 +35,7 @@ def numbers(text):
     found = []
     for match in NUMBER.finditer(text):
         value = CONTEXT.create_decimal(match["value"].replace(",", ""))
-        value = -value if match["sign"] else value
+        value = value.copy_negate() if match["sign"] else value
         plain = format(value, "f")
         plain = plain.rstrip("0").rstrip(".") if "." in plain else plain
         found.append("0" if value == 0 else plain)

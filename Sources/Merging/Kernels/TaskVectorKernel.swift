@@ -25,31 +25,35 @@ struct TaskVectorKernel: Sendable {
   ) {
     let total = weights.reduce(0, +)
     let fixed = normalizes ? (abs(total) < 1e-8 ? 1 : total) : 1
-    let factors = zip(weights, isPlain).map { $1 ? $0 : .nan }
+    let marks = zip(weights, isPlain).map { weight, isPlain -> Float in
+      let divisor = electsSign && normalizes ? (weight == 0 ? 1 : weight) : fixed
+      return isPlain && weight / divisor * lambda == 1 ? Self.exactMark : 0
+    }
     let target = UnsafeMutableRawPointer(output)
     weights.withUnsafeBufferPointer { weights in
-      factors.withUnsafeBufferPointer { factors in
+      marks.withUnsafeBufferPointer { marks in
         tuned.withUnsafeBufferPointer { tuned in
           deltas.withUnsafeBufferPointer { deltas in
             let inputs = 0..<weights.count
+            // Masks are only compared into and selected by: the operators that combine them work lane by lane.
             for offset in stride(from: 0, to: count &* 4, by: MemoryLayout<Vector>.size) {
               let old = Self.load(base, offset)
-              var sum = Vector.zero
-              for input in inputs { sum += Self.load(deltas[input], offset) * weights[input] }
-              let positive = sum .>= 0
-              var (mixed, divisor, owner, factor) = (Vector.zero, Vector.zero, old, Vector.zero)
-              var counted = SIMD8<Int32>.zero
+              var direction = Vector(repeating: 1)
+              if electsSign {
+                var sum = Vector.zero
+                for input in inputs { sum += Self.load(deltas[input], offset) * weights[input] }
+                direction = Vector(repeating: -1).replacing(with: 1, where: sum .>= 0)
+              }
+              var (mixed, divisor, owner) = (Vector.zero, Vector.zero, old)
+              var (counted, mark) = (Vector.zero, Vector.zero)
               for input in inputs {
                 let change = Self.load(deltas[input], offset) * weights[input]
-                let counts: SIMDMask<SIMD8<Int32>> =
-                  electsSign
-                  ? (positive .& (change .> 0)) .| (.!positive .& (change .< 0))
-                  : change .!= 0
+                let counts = electsSign ? change * direction .> 0 : change .!= 0
                 mixed.replace(with: mixed + change, where: counts)
                 divisor.replace(with: divisor + weights[input], where: counts)
                 owner.replace(with: Self.load(tuned[input], offset), where: counts)
-                factor.replace(with: factors[input], where: counts)
-                counted.replace(with: counted &+ 1, where: counts)
+                mark.replace(with: marks[input], where: counts)
+                counted.replace(with: counted + 1, where: counts)
               }
               if electsSign, normalizes {
                 divisor.replace(with: 1, where: divisor .== 0)
@@ -57,8 +61,7 @@ struct TaskVectorKernel: Sendable {
                 divisor = Vector(repeating: fixed)
               }
               var result = old + mixed / divisor * lambda
-              let isExact = (counted .== 1) .& ((factor / divisor * lambda) .== 1)
-              result.replace(with: owner, where: isExact)
+              result.replace(with: owner, where: counted + mark .== 1 + Self.exactMark)
               result.replace(with: old, where: counted .== 0)
               target.storeBytes(of: result, toByteOffset: offset, as: Vector.self)
             }
@@ -67,6 +70,9 @@ struct TaskVectorKernel: Sendable {
       }
     }
   }
+
+  /// Added to the number of task vectors that count where the last of them would be exact alone.
+  private static let exactMark: Float = 0.5
 
   /// `tuned - base`.
   ///
