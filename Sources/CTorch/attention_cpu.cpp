@@ -7,6 +7,7 @@
 #include "instruction_sets.h"
 #include "parallel.h"
 #include "register_tile.h"
+#include "scratch.h"
 #include "vector_math.h"
 
 // Score blocks lie transposed, keys by queries: a vector holds one key's scores for neighbouring queries. Softmax then
@@ -30,16 +31,6 @@ LOTA_INLINE void pack(const float *rows, int64_t stride, int64_t count, int64_t 
   }
   std::fill(to + count * padded_size, to + padded_count * padded_size, 0.0f);
 }
-
-/// One thread's memory, kept from call to call.
-struct Scratch {
-  std::vector<float> memory;
-
-  float *take(int64_t count) {
-    if (static_cast<int64_t>(memory.size()) < count) memory.resize(static_cast<size_t>(count));
-    return memory.data();
-  }
-};
 
 Scratch &scratch() {
   thread_local Scratch held;

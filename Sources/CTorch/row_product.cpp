@@ -2,12 +2,12 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cstdint>
 #include <cstring>
 #include <vector>
 
 #include "instruction_sets.h"
 #include "parallel.h"
+#include "scratch.h"
 #include "vector_math.h"
 
 namespace lota::kernels {
@@ -199,18 +199,10 @@ const Product product_in = for_this_processor<Product>(product_avx512, product_a
 void product_in(LOTA_PRODUCT_OF) { outputs_in<true>(p, panels, begin, end, sums); }
 #endif
 
-/// Memory of a thread, at a cache line, kept from call to call.
-float *scratch(int64_t count) {
-  thread_local std::vector<float> held;
-  constexpr size_t line = 64;
-  if (held.size() < static_cast<size_t>(count) + line / sizeof(float)) held.resize(static_cast<size_t>(count) + line / sizeof(float));
-  const auto place = reinterpret_cast<uintptr_t>(held.data());
-  return held.data() + ((line - place % line) % line) / sizeof(float);
-}
-
 /// Few enough rows for the second cache.
 void block_product(const RowProduct &p) {
-  float *packed = p.rows == 1 ? nullptr : scratch(p.rows * p.inputs);
+  thread_local Scratch scratch;
+  float *packed = p.rows == 1 ? nullptr : scratch.take(p.rows * p.inputs);
   const Panels panels(p.rows == 1 ? p.x : packed, p.rows);
   if (packed != nullptr) pack(p, panels, packed);
   // Handed out piece by piece: a thread that has to share its core then takes fewer.

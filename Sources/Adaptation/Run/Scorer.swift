@@ -50,8 +50,10 @@ public struct Scorer {
   }
 
   /// Mean of `-log p` over all labels of all rows.
-  public func tokenLoss(_ rows: [TokenizedRow]) throws -> Double {
-    let scores = try score(rows)
+  ///
+  /// - Parameter progress: called with the number of rows scored so far.
+  public func tokenLoss(_ rows: [TokenizedRow], progress: (Int) -> Void = { _ in }) throws -> Double {
+    let scores = try score(rows, progress: progress)
     let labels = scores.reduce(0) { $0 + $1.count }
     return labels == 0 ? 0 : -scores.reduce(0) { $0 + $1.logprob } / Double(labels)
   }

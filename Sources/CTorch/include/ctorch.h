@@ -118,7 +118,7 @@ ct_status ct_fill_normal(ct_tensor tensor, double deviation, uint64_t seed) CT_N
 
 /* out = beta * out + alpha * op(a) op(b); op is the transpose where asked. a, b, out are matrices. beta 0 ignores out. */
 ct_status ct_gemm(ct_tensor a, bool transpose_a, ct_tensor b, bool transpose_b, double alpha, double beta, ct_tensor out) CT_NOEXCEPT;
-/* out = x w', or += with accumulate: x rows [M, I], w rows [O, I], out rows [M, O]. For few rows: float32 on the CPU computes each row
+/* out = x w', or += with accumulate: x rows [M, I], w rows [O, I], out rows [M, O]. Made for few rows: float32 on the CPU computes each row
  * of out as it would alone, in an order that depends on I only. Other types and devices: as ct_gemm. */
 ct_status ct_row_product(ct_tensor x, ct_tensor w, bool accumulate, ct_tensor out) CT_NOEXCEPT;
 /* Whether it keeps up with ct_gemm for many rows of float32 on the CPU as well. */

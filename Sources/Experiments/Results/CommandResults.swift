@@ -84,19 +84,11 @@ extension StageRecord {
     chosen: [String: String], tasks: [String: String]
   ) throws {
     let object: TrainObject = try decode(text[...], of: instance.label)
-    key = command.key
-    stage = instance.stage.name
-    label = instance.label
-    seed = instance.seed
-    self.command = command.arguments
-    self.chosen = chosen
-    seconds = object.seconds.filter { $0.key != "validation" }.values.reduce(0, +)
-    peakMemoryBytes = object.peakMemoryBytes
-    trained = object.trained
-    made = object.adapter == nil ? .model : .adapter
-    bytes = try byteCount(of: FileSystem.join(directory, made.rawValue))
+    try self.init(
+      command, instance, chosen, directory: directory, made: object.adapter == nil ? .model : .adapter,
+      seconds: object.seconds.filter { $0.key != "validation" }.values.reduce(0, +),
+      peakMemoryBytes: object.peakMemoryBytes, trained: object.trained)
     let validation = FileSystem.join(directory, "validation.jsonl")
-    curve = []
     guard FileSystem.exists(validation) else { return }
     let lines: [ValidationLine] = try String(decoding: try FileSystem.read(validation), as: UTF8.self)
       .split(whereSeparator: \.isNewline).map { try decode($0, of: instance.label) }
@@ -113,17 +105,28 @@ extension StageRecord {
     chosen: [String: String]
   ) throws {
     let object: MergeObject = try decode(text[...], of: instance.label)
+    try self.init(
+      command, instance, chosen, directory: directory, made: object.model == nil ? .adapter : .model,
+      seconds: object.model.map { $0.seconds + $0.flushSeconds } ?? object.adapterSeconds ?? 0,
+      peakMemoryBytes: object.peakMemory, trained: object.model == nil ? object.trained : nil)
+  }
+
+  /// Without a curve.
+  private init(
+    _ command: StageCommand, _ instance: StageInstance, _ chosen: [String: String], directory: String, made: Made,
+    seconds: Double, peakMemoryBytes: Int, trained: Int?
+  ) throws {
     key = command.key
     stage = instance.stage.name
     label = instance.label
     seed = instance.seed
     self.command = command.arguments
     self.chosen = chosen
-    seconds = object.model.map { $0.seconds + $0.flushSeconds } ?? object.adapterSeconds ?? 0
-    peakMemoryBytes = object.peakMemory
-    trained = object.model == nil ? object.trained : nil
-    made = object.model == nil ? .adapter : .model
+    self.seconds = seconds
+    self.peakMemoryBytes = peakMemoryBytes
     bytes = try byteCount(of: FileSystem.join(directory, made.rawValue))
+    self.trained = trained
+    self.made = made
     curve = []
   }
 }

@@ -69,9 +69,7 @@ struct MergeScoring {
     switch objective {
     case .loss(let files):
       for (label, rows) in files {
-        let scored = try Scorer(loaded.model).score(rows) { progress("\(label): \($0) of \(rows.count) rows") }
-        let labels = scored.reduce(0) { $0 + $1.count }
-        scores[label] = -scored.reduce(0) { $0 + $1.logprob } / Double(max(1, labels))
+        scores[label] = try Scorer(loaded.model).tokenLoss(rows) { progress("\(label): \($0) of \(rows.count) rows") }
       }
     case .tasks(let tasks):
       for (recipe, items) in tasks {

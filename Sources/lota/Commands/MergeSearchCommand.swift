@@ -71,10 +71,7 @@ extension MergeCommand {
       if Set(labels).count < labels.count {
         throw ValidationError("two files have the same label: name them, as in --score a=a.jsonl --score b=b.jsonl")
       }
-      guard Device(device) != nil else {
-        throw ValidationError("--device is '\(device)': use cpu, cuda, cuda:N or mps")
-      }
-      if let threads, !(1...1024).contains(threads) { throw ValidationError("--threads is \(threads): use 1 to 1024") }
+      try ComputeOptions.check(device: device, threads: threads)
     }
 
     private var axes: [MergeSearch.Axis] {

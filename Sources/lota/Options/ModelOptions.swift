@@ -23,10 +23,14 @@ struct ComputeOptions: ParsableArguments {
   var threads: Int?
 
   func validate() throws {
-    guard Device(device) != nil else { throw ValidationError("--device is '\(device)': use cpu, cuda, cuda:N or mps") }
+    try Self.check(device: device, threads: threads)
     if let dtype, DType(configurationName: dtype)?.isFloatingPoint != true {
       throw ValidationError("--dtype is '\(dtype)': use float32, bfloat16, float16 or float64")
     }
+  }
+
+  static func check(device: String, threads: Int?) throws {
+    guard Device(device) != nil else { throw ValidationError("--device is '\(device)': use cpu, cuda, cuda:N or mps") }
     if let threads, !(1...1024).contains(threads) { throw ValidationError("--threads is \(threads): use 1 to 1024") }
   }
 
