@@ -64,16 +64,30 @@ extension FileSystem {
     guard overwrite, code == ENOTEMPTY || code == EEXIST else {
       throw CheckpointError.system(operation: "rename the finished directory to", path: path, code: code)
     }
+    // In one step where the file system can: at every moment there is either the old directory or the new one.
+    if exchange(temporary, path) { return try remove(temporary) }
     let old = temporaryPath(beside: path)
-    guard rename(path, old) == 0 else {
-      throw CheckpointError.system(operation: "move aside", path: path, code: errno)
-    }
+    try move(path, to: old)
     guard rename(temporary, path) == 0 else {
       let code = errno
       rename(old, path)
       throw CheckpointError.system(operation: "rename the finished directory to", path: path, code: code)
     }
     try remove(old)
+  }
+
+  private static func exchange(_ first: String, _ second: String) -> Bool {
+    #if canImport(Glibc)
+    // Swift's module of the C library leaves it out.
+    typealias Rename = @convention(c) (Int32, UnsafePointer<CChar>, Int32, UnsafePointer<CChar>, UInt32) -> Int32
+    guard let symbol = dlsym(nil, "renameat2") else { return false }
+    let renameExchange: UInt32 = 2
+    return unsafeBitCast(symbol, to: Rename.self)(AT_FDCWD, first, AT_FDCWD, second, renameExchange) == 0
+    #elseif canImport(Darwin)
+    return renamex_np(first, second, UInt32(RENAME_SWAP)) == 0
+    #else
+    return false
+    #endif
   }
 
   /// Files of a model directory that describe the model and its tokenizer: everything but weights.

@@ -28,7 +28,16 @@ public enum FileSystem {
   /// A name in the same directory that no other writer, here or in another process, uses.
   package static func temporaryPath(beside path: String) -> String {
     let number = counter.wrappingAdd(1, ordering: .relaxed).newValue
-    return "\(withoutTrailingSlashes(path)).partial-\(getpid())-\(number)"
+    return "\(withoutTrailingSlashes(path))\(temporaryMark)\(getpid())-\(number)"
+  }
+
+  /// In the name of everything that is not complete.
+  package static let temporaryMark = ".partial-"
+
+  package static func move(_ path: String, to target: String) throws {
+    guard rename(path, target) == 0 else {
+      throw CheckpointError.system(operation: "move aside", path: path, code: errno)
+    }
   }
 
   static func withoutTrailingSlashes(_ path: String) -> String {

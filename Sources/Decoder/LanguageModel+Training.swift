@@ -17,14 +17,17 @@ extension LanguageModel {
   ///
   /// The tied embedding matrix gets one gradient, the sum of both its uses, at the very end. Gradients are the same bit
   /// for bit under either policy.
+  ///
+  /// - Parameter checkLosses: is shown the losses before any gradient is handed over.
   public func backward(
     _ sequences: PackedSequences, labels: Labels, scale: Double, activations: ActivationPolicy = .keep,
-    sink: any GradientSink
+    sink: any GradientSink, checkLosses: (Tensor) throws -> Void = { _ in }
   ) throws -> Tensor {
     let (hidden, records) = try hiddenStates(sequences, keeping: activations)
     let headGradient = try zeroedGradient(of: head.weightVD, sink)
     let losses = try head.lossesAndBackward(
-      hidden, labels: labels, scale: scale, weightGradient: headGradient, sink: sink, workspace: workspace)
+      hidden, labels: labels, scale: scale, weightGradient: headGradient, sink: sink, workspace: workspace,
+      checkLosses: checkLosses)
     let gradient = hidden
     let isTied = head.weightVD === embeddingVD
     if let headGradient, !isTied { try sink.consume(headGradient, of: head.weightVD) }

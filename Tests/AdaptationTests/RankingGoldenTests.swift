@@ -126,7 +126,10 @@ import Torch
     let iterations: [Int?] = [nil, 1, nil]
     #expect(outcome.records.map(\.iteration) == iterations.flatMap { Array(repeating: $0, count: 5) })
     #expect(try small.metrics == outcome.records)
-    #expect(outcome.seconds.map(\.part) == ["calibration", "extraction", "iteration 1", "adaptation", "writing"])
+    #expect(
+      outcome.seconds.map(\.part) == [
+        "calibration", "extraction", "checkpoints", "iteration 1", "adaptation", "writing",
+      ])
     let mask = try #require(outcome.mask)
     let first = try Mask(path: small.run.directory.maskPath(iteration: 1))
     #expect(first.keptCount == 6912 && mask.keptCount == 1382 && mask.sharedCount(with: first) == 1382)

@@ -30,7 +30,7 @@ import Yams
     #expect(try YAMLDecoder().decode(RunConfiguration.self, from: text) == small.run.configuration)
     #expect(try small.metrics == outcome.records)
     #expect(try Mask(path: small.run.directory.maskPath) == outcome.mask)
-    #expect(outcome.seconds.map(\.part) == ["calibration", "extraction", "adaptation", "writing"])
+    #expect(outcome.seconds.map(\.part) == ["calibration", "extraction", "checkpoints", "adaptation", "writing"])
     let adapter = try #require(outcome.adapter)
     try adapter.verify(base: outcome.loaded.base)
     let kept = try #require(outcome.mask).keptCount
@@ -77,7 +77,7 @@ import Yams
     let path = directory("empty")
     try FileSystem.createDirectory(path)
     let run = try TrainingRun(goldens.configuration(), output: path)
-    #expect(try FileSystem.contents(of: run.directory.path) == ["config.yaml"])
+    #expect(try FileSystem.contents(of: run.directory.path) == ["checkpoints", "config.yaml"])
   }
 
   @Test func nothingIsCreatedForBadInput() throws {

@@ -29,14 +29,7 @@ import Torch
     }
     try poison(small.model, "model.layers.0.mlp.down_proj.weight")
     let error = #expect(throws: TrainingError.self) { try small.run.run() }
-    switch error {
-    case .gradientNotFinite(let found, let step, let tensor, let rows):
-      #expect(found == phase && step == 1 && rows.map(\.number) == [1, 2, 3, 4])
-      #expect(small.model.parameter(named: tensor) != nil)
-    case .lossNotFinite(let found, let step, let rows):
-      #expect(found == phase && step == 1 && rows.map(\.number) == [1, 2, 3, 4])
-    default: Issue.record("\(String(describing: error))")
-    }
+    #expect(error == .weightNotFinite(phase: phase, step: 1, tensor: "model.layers.0.mlp.down_proj.weight"))
     #expect(try small.metrics.isEmpty)
     expectNothingWritten(small)
   }
@@ -51,11 +44,28 @@ import Torch
     let phase: Phase = method == .lota ? .adaptation : .training
     switch error {
     case .gradientNotFinite(let found, let step, _, let rows), .lossNotFinite(let found, let step, let rows):
-      #expect(found == phase && step == 2 && rows.map(\.number) == [5, 6, 7, 8])
+      #expect(found == phase && step == 2 && !rows.isEmpty && rows.allSatisfy { (5...8).contains($0.number) })
     default: Issue.record("\(String(describing: error))")
     }
     let metrics = try small.metrics
     #expect(metrics.map(\.step) == [1] && metrics.allSatisfy { $0.loss.isFinite })
+    expectNothingWritten(small)
+  }
+
+  /// RMSprop's first step moves a weight by ten times the rate: beyond what float32 holds.
+  @Test(arguments: [TrainingMethod.fft, .lota, .lora]) func updateThatOverflows(_ method: TrainingMethod) throws {
+    let small = try SmallRun { configuration in
+      configuration.method = method
+      configuration.calibration = .steps(0)
+      configuration.training.learningRate = 1e38
+    }
+    let error = #expect(throws: TrainingError.self) { try small.run.run() }
+    guard case .updateNotFinite(method == .lota ? .adaptation : .training, 1, let tensor, 1e38)? = error else {
+      Issue.record("\(String(describing: error))")
+      return
+    }
+    #expect(!tensor.isEmpty)
+    #expect(try small.metrics.isEmpty)
     expectNothingWritten(small)
   }
 
@@ -70,11 +80,7 @@ import Torch
     })
     holder.model = small.model
     let error = #expect(throws: TrainingError.self) { try small.run.run() }
-    if case .gradientNotFinite(.adaptation, 3, let tensor, let rows)? = error {
-      #expect(tensor == "model.layers.1.mlp.down_proj.weight" && rows.map(\.number) == [9, 10, 11, 12])
-    } else {
-      Issue.record("\(String(describing: error))")
-    }
+    #expect(error == .weightNotFinite(phase: .adaptation, step: 3, tensor: "model.norm.weight"))
     #expect(try small.metrics.map(\.step) == [1, 2, 3, 4, 5, 1, 2])
     expectNothingWritten(small)
   }
@@ -102,10 +108,11 @@ import Torch
       configuration.training.shuffles = true
       configuration.training.batchSize = 28
     }
-    try poison(small.model, "model.layers.0.mlp.down_proj.weight")
+    // Finite, and too large for any row.
+    try #require(small.model.parameter(named: "model.layers.0.mlp.down_proj.weight")).value.fill(1e38)
     let error = #expect(throws: TrainingError.self) { try small.run.run() }
     switch error {
-    case .gradientNotFinite(_, _, _, let rows), .lossNotFinite(_, _, let rows):
+    case .lossNotFinite(_, _, let rows):
       #expect(rows.count == 28 && rows.filter { $0.file == goldens.data }.map(\.number).sorted() == Array(1...14))
       #expect(rows.filter { $0.file == nil }.count == 14)
     default: Issue.record("\(String(describing: error))")
@@ -129,7 +136,9 @@ import Torch
         .description
         == "training, step 1: the loss is not finite (rows 1, 2, 3, 4, 5, 6, 7, 8, ...): "
         + "lower --learning-rate or check these rows")
-    #expect(TrainingError.stopped(phase: .calibration, step: 7).description == "stopped in calibration after step 7")
+    #expect(
+      TrainingError.stopped(phase: .calibration, step: 7).description
+        == "stopped in calibration after step 7, and saved: the same command with --resume goes on")
   }
 
   private final class Holder { var model: LanguageModel? }

@@ -72,14 +72,23 @@ final class SmallRun {
   private let directory: TemporaryDirectory
   private let log: EventLog
 
-  /// - Parameter stop: whether to stop after a step.
-  init(stop: @escaping (StepReport) -> Bool, _ change: (inout RunConfiguration) -> Void = { _ in }) throws {
+  /// - Parameters:
+  ///   - stop: whether to stop after a step.
+  ///   - earlier: goes on in that one's directory, which must not be at work any more.
+  init(
+    stop: @escaping (StepReport) -> Bool, goingOnFrom earlier: TemporaryDirectory? = nil, saveEvery: Int? = nil,
+    _ change: (inout RunConfiguration) -> Void = { _ in }
+  ) throws {
     goldens = try TrainingGoldens()
-    let directory = try TemporaryDirectory()
+    let directory = try earlier ?? TemporaryDirectory()
+    var schedule = CheckpointSchedule()
+    schedule.everySteps = saveEvery
     let log = EventLog()
     self.directory = directory
     self.log = log
-    run = try TrainingRun(goldens.configuration(change), output: directory("run")) { event in
+    run = try TrainingRun(
+      goldens.configuration(change), output: directory("run"), checkpoints: schedule, resumes: earlier != nil
+    ) { event in
       log.events.append(event)
       if case .step(let report) = event, stop(report) { return .stop }
       return .proceed
@@ -101,6 +110,8 @@ final class SmallRun {
   var notes: [String] {
     events.compactMap { if case .note(let text) = $0 { text } else { nil } }
   }
+
+  var home: TemporaryDirectory { directory }
 
   func path(_ name: String) -> String { directory(name) }
 

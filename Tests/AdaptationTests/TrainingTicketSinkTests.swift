@@ -247,6 +247,8 @@ final class CountingSink: TrainingSink {
   func endStep() throws { try sink.endStep() }
   func needsGradient(of parameter: Parameter) -> Bool { sink.needsGradient(of: parameter) }
   var stateByteCount: Int { sink.stateByteCount }
+  func savedTensors() throws -> [SavedTensor] { try sink.savedTensors() }
+  func restore(_ saved: SavedTensors, model: LanguageModel) throws { try sink.restore(saved, model: model) }
 
   func consume(_ gradient: Tensor, of parameter: Parameter) throws {
     delivered.append(parameter.name)

@@ -1,3 +1,4 @@
+internal import Checkpoints
 package import Decoder
 package import Tickets
 package import Torch
@@ -11,6 +12,7 @@ package final class GradientScores: TrainingSink {
   private let names: Set<String>
   private var sums: [String: Tensor] = [:]
   private var stepGradients: [String: Tensor] = [:]
+  private var statistics: any StepStatistics = HostStatistics()
   private var microBatches = 1
   private var microBatch = 0
 
@@ -22,6 +24,7 @@ package final class GradientScores: TrainingSink {
   }
 
   package func beginStep(rate: Double, microBatches: Int, statistics: any StepStatistics) {
+    self.statistics = statistics
     self.microBatches = microBatches
   }
 
@@ -30,6 +33,7 @@ package final class GradientScores: TrainingSink {
   package func needsGradient(of parameter: Parameter) -> Bool { names.contains(parameter.name) }
 
   package func consume(_ gradient: Tensor, of parameter: Parameter) throws {
+    try statistics.count(gradient, named: parameter.name)
     let sum = try Self.held(&sums, of: parameter)
     guard ranking == .squaredGradient else { return try sum.add(gradient) }
     guard microBatches > 1 else {
@@ -40,6 +44,17 @@ package final class GradientScores: TrainingSink {
     if microBatch == 0 { try total.fill(0) }
     try total.add(gradient)
     if microBatch == microBatches - 1 { try sum.addProduct(total, total) }
+  }
+
+  package func savedTensors() throws -> [SavedTensor] {
+    sums.sorted { $0.key.precedesInBytes($1.key) }.map { SavedTensor("sum/\($0.key)", $0.value) }
+  }
+
+  package func restore(_ saved: SavedTensors, model: LanguageModel) throws {
+    for parameter in model.parameters where names.contains(parameter.name) {
+      let sum = try Self.held(&sums, of: parameter)
+      _ = try saved.restore("sum/\(parameter.name)", into: sum)
+    }
   }
 
   package var stateByteCount: Int {

@@ -1,4 +1,5 @@
 package import Tickets
+internal import Torch
 
 /// One look at the ticket during calibration.
 public struct TicketCheck: Codable, Equatable, Sendable {
@@ -38,6 +39,27 @@ package final class SettlingMonitor {
     report = SettlingReport(stopping: stopping, plannedSteps: plannedSteps, steps: 0, checks: [], isSettled: false)
     self.select = select
   }
+
+  /// What the next look compares with.
+  package func savedTensors() throws -> [SavedTensor] {
+    try last?.entries.map { entry in
+      SavedTensor(Self.savedName(entry.name), try Tensor.from(entry.bits.words.map(Int64.init(bitPattern:))))
+    } ?? []
+  }
+
+  /// - Parameter shapes: of the model's tensors.
+  package func restore(_ report: SettlingReport, _ saved: SavedTensors, shapes: [String: [Int]]) throws {
+    self.report = report
+    let entries = try shapes.compactMap { name, shape -> Mask.Entry? in
+      guard let words = try saved.tensor(Self.savedName(name), on: .cpu) else { return nil }
+      let bits = BitMask(
+        count: shape.reduce(1, *), words: try words.values(as: Int64.self).map(UInt64.init(bitPattern:)))
+      return Mask.Entry(name: name, shape: shape, bits: bits)
+    }
+    last = entries.isEmpty ? nil : try Mask(entries: entries)
+  }
+
+  private static func savedName(_ tensor: String) -> String { "ticket/\(tensor)" }
 
   /// After a step, counted from one. Returns the overlap, where there was a ticket to compare with.
   ///

@@ -7,13 +7,13 @@ extension LoRAAdapter {
   /// Writes trained additions as PEFT does, in float32; the directory appears only when it is complete.
   ///
   /// - Parameters:
-  ///   - directory: must not exist, or be empty.
+  ///   - directory: must not exist, or be empty, unless `overwrite`.
   ///   - baseModel: what PEFT loads the base from.
   ///   - value: a matrix as it is to be stored.
   @discardableResult
   package static func write(
     to directory: String, _ additions: LowRankAdditions, settings: LoRASettings, baseModel: String,
-    value: (Parameter) -> Tensor
+    overwrite: Bool = false, value: (Parameter) -> Tensor
   ) throws -> LoRAAdapter {
     let modules = additions.parts.map { $0.down.name.dropLast(downSuffix.count) }
     let targets = Set(modules.compactMap { $0.split(separator: ".").last })
@@ -22,7 +22,7 @@ extension LoRAAdapter {
     if additions.settings.layerParity != nil {
       configuration.layers = Set(modules.compactMap { TicketScope.Weight(name: $0 + ".weight")?.layer }).sorted()
     }
-    try FileSystem.publishDirectory(directory, overwrite: false) { temporary in
+    try FileSystem.publishDirectory(directory, overwrite: overwrite) { temporary in
       let parameters = additions.parameters
       let writer = try SafetensorsWriter(
         path: FileSystem.join(temporary, weightsFileName),

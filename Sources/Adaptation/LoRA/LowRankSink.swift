@@ -1,3 +1,4 @@
+internal import Checkpoints
 package import Decoder
 package import Torch
 
@@ -32,6 +33,17 @@ package final class LowRankSink: TrainingSink {
     func apply(_ gradient: Tensor, _ factor: GradientFactor, rate: Double) throws {
       try state.update(master ?? parameter.value, gradient: gradient, factor: factor, rate: rate)
       if let master { try parameter.value.copy(from: master) }
+    }
+
+    var saved: [SavedTensor] {
+      [SavedTensor("value/\(parameter.name)", master ?? parameter.value)] + state.saved(parameter.name)
+    }
+
+    func restore(_ saved: SavedTensors, steps: Int, _ settings: OptimizerSettings) throws {
+      let value = master ?? parameter.value
+      guard try saved.restore("value/\(parameter.name)", into: value) else { return }
+      if let master { try parameter.value.copy(from: master) }
+      state = try OptimizerState(settings, restoring: saved, name: parameter.name, steps: steps, weight: value)
     }
 
     var byteCount: Int { state.byteCount + (master?.byteCount ?? 0) + (gradient?.byteCount ?? 0) }
@@ -70,25 +82,52 @@ package final class LowRankSink: TrainingSink {
 
   package func consume(_ gradient: Tensor, of parameter: Parameter) throws {
     guard let entry = entries[parameter.name] else { return }
-    let isKept = microBatches > 1 || options.clipping == .global || entry.master != nil
+    let isKept = microBatches > 1 || updatesAtEnd || entry.master != nil
     let total = isKept ? try entry.keep(gradient, isFirst: microBatch == 0) : gradient
     guard microBatch == microBatches - 1 else { return }
-    switch options.clipping {
-    case .perTensor:
-      let factor = try statistics.factor(of: total, named: parameter.name, maximumNorm: options.maximumGradientNorm)
-      try entry.apply(total, factor, rate: rate)
-    case .global: try statistics.count(total, named: parameter.name)
-    }
+    guard !updatesAtEnd else { return try statistics.count(total, named: parameter.name) }
+    try update(entry, total)
   }
+
+  package var updatesAtEnd: Bool { options.updatesAtEnd }
 
   package func endStep() throws {
     additions.dropout.pass = nil
-    guard options.clipping == .global else { return }
-    let factor = try statistics.factorOfAll(maximumNorm: options.maximumGradientNorm)
+    guard updatesAtEnd else { return }
+    let ofAll =
+      options.clipping == .global ? try statistics.factorOfAll(maximumNorm: options.maximumGradientNorm) : nil
     for entry in entries.values {
-      if let gradient = entry.gradient { try entry.apply(gradient, factor, rate: rate) }
+      if let gradient = entry.gradient { try update(entry, gradient, ofAll) }
     }
   }
+
+  package func abandonStep() { additions.dropout.pass = nil }
+
+  private func update(_ entry: Entry, _ gradient: Tensor, _ ofAll: GradientFactor? = nil) throws {
+    let name = entry.parameter.name
+    let factor =
+      try ofAll ?? statistics.factor(of: gradient, named: name, maximumNorm: options.maximumGradientNorm)
+    try entry.apply(gradient, factor, rate: rate)
+    try statistics.check(entry.parameter.value, named: name)
+  }
+
+  package func savedTensors() throws -> [SavedTensor] {
+    let entries = entries.values.sorted { $0.parameter.name.precedesInBytes($1.parameter.name) }
+    return [
+      try SavedSteps.saved(entries.map(\.state)), SavedTensor(Self.passName, try Tensor.from([Int64(pass)])),
+    ] + entries.flatMap(\.saved)
+  }
+
+  package func restore(_ saved: SavedTensors, model: LanguageModel) throws {
+    let steps = try SavedSteps.read(saved)
+    for entry in entries.values { try entry.restore(saved, steps: steps, options.optimizer) }
+    let passes = try Tensor.zeros([1], .int64)
+    try saved.restoreRequired(Self.passName, into: passes)
+    pass = UInt64(bitPattern: try passes.values(as: Int64.self)[0])
+  }
+
+  /// Backward passes so far, which number the masks of dropout.
+  private static let passName = "pass"
 
   package var stateByteCount: Int { entries.values.reduce(0) { $0 + $1.byteCount } }
 
@@ -101,7 +140,7 @@ package final class LowRankSink: TrainingSink {
   ) -> (optimizer: Int, gradients: Int) {
     let isHalf = dtype != dtype.wide
     let masters = isHalf ? count * dtype.wide.byteCount : 0
-    let keeps = accumulates || options.clipping == .global || isHalf
+    let keeps = accumulates || options.updatesAtEnd || isHalf
     return (
       masters + count * OptimizerState.byteCountAWeight(options.optimizer, dtype: dtype),
       keeps ? count * dtype.wide.byteCount : 0

@@ -131,7 +131,7 @@ package struct MemoryModel {
     let largest = tensors.reduce(0) { max($0, entryCount($1, sparsity)) }
     let state = TicketSink.stateByteCount(
       entries: kept, mostInAMatrix: largest, sampledRows: rows, dtype: dtype, optimizer: run.training.optimizer,
-      keepsGradients: TicketSink.keepsGradients(microBatches: pass.passes, clipping: run.training.clipping))
+      keepsGradients: TicketSink.keepsGradients(microBatches: pass.passes, run.training))
     let masters = dtype == wide ? 0 : kept * wide.byteCount
     return MemoryPlan.Phase(
       name,

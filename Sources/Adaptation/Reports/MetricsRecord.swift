@@ -1,4 +1,5 @@
 import Foundation
+internal import Primitives
 
 /// One training step, as `metrics.jsonl` holds it.
 public struct MetricsRecord: Codable, Equatable, Sendable {
@@ -25,6 +26,8 @@ public struct MetricsRecord: Codable, Equatable, Sendable {
   public var iteration: Int?
   /// Where the ticket was looked at after the step: the share of its weights that the one before had too.
   public var ticketOverlap: Double?
+  /// Why the step changed nothing, where its numbers were not finite and it was left out.
+  public var skipped: String?
 
   public init(
     phase: Phase, step: Int, loss: Double, tokenLoss: Double, tokens: Int, labels: Int, seconds: Double,
@@ -45,12 +48,16 @@ public struct MetricsRecord: Codable, Equatable, Sendable {
     iteration.map { "\(phase.rawValue) \($0)" } ?? phase.rawValue
   }
 
+  static func name(of part: RunPart) -> String {
+    name(of: part.phase, iteration: part.iteration == 0 ? nil : part.iteration)
+  }
+
   var phaseName: String { Self.name(of: phase, iteration: iteration) }
 
   public var tokensPerSecond: Double { Double(tokens) / seconds }
 
   enum CodingKeys: String, CodingKey {
-    case phase, step, loss, tokens, labels, seconds, iteration
+    case phase, step, loss, tokens, labels, seconds, iteration, skipped
     case ticketOverlap = "ticket_overlap"
     case tokenLoss = "token_loss"
     case learningRate = "learning_rate"
@@ -69,6 +76,7 @@ public struct MetricsRecord: Codable, Equatable, Sendable {
     learningRate = try double(.learningRate)
     iteration = try container.decodeIfPresent(Int.self, forKey: .iteration)
     ticketOverlap = try container.decodeIfPresent(Double.self, forKey: .ticketOverlap)
+    skipped = try container.decodeIfPresent(String.self, forKey: .skipped)
   }
 
   /// The record as one line of JSON without its line break: fields in a fixed order, numbers in the shortest form that
@@ -82,6 +90,7 @@ public struct MetricsRecord: Codable, Equatable, Sendable {
     ]
     if let iteration { fields.append("\"iteration\": \(iteration)") }
     if let ticketOverlap { fields.append("\"ticket_overlap\": \(Self.json(ticketOverlap))") }
+    if let skipped { fields.append("\"skipped\": \(JSONValue.quoted(skipped))") }
     return "{\(fields.joined(separator: ", "))}"
   }
 
@@ -91,20 +100,6 @@ public struct MetricsRecord: Codable, Equatable, Sendable {
   ///
   /// Throws: ``ReportError``.
   public static func read(path: String) throws -> [MetricsRecord] {
-    guard let data = FileManager.default.contents(atPath: path) else {
-      throw ReportError.unreadable(path: path)
-    }
-    let decoder = JSONDecoder()
-    let lines = data.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
-    var records: [MetricsRecord] = []
-    for (index, line) in lines.enumerated() where !line.isEmpty {
-      do {
-        records.append(try decoder.decode(MetricsRecord.self, from: Data(line)))
-      } catch {
-        if index == lines.count - 1 { break }
-        throw ReportError.malformedMetrics(path: path, line: index + 1)
-      }
-    }
-    return records
+    try JSONLines.read(path: path)
   }
 }

@@ -14,6 +14,7 @@ public final class LoadedModel {
   /// Sparse adapters that the model was opened with.
   public let adapters: [Adapter]
   private let lowRank: [LoRAAdapter]
+  private var knownFingerprint: ModelFingerprint?
 
   /// - Throws: ``CheckpointError``, `TokenizerError`, ``TorchError``; for adapters `TicketsError`: a wrong base, or tickets
   ///   that overlap; ``LoRAError`` for those in PEFT's format, which are added to what the tickets give.
@@ -62,6 +63,14 @@ public final class LoadedModel {
   private func applyAdapters() throws {
     try model.apply(adapters, base: base)
     for adapter in lowRank { try adapter.merge(into: model) }
+  }
+
+  /// Of the base's files, read once.
+  func fingerprint() throws -> ModelFingerprint {
+    if let knownFingerprint { return knownFingerprint }
+    let fingerprint = try ModelFingerprint(base)
+    knownFingerprint = fingerprint
+    return fingerprint
   }
 
   /// Ids that end a continuation.

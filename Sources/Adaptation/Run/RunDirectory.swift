@@ -16,21 +16,105 @@ public struct RunDirectory: Sendable {
   public var scoresPath: String { FileSystem.join(path, "scores.safetensors") }
   public var adapterPath: String { FileSystem.join(path, "adapter") }
   public var modelPath: String { FileSystem.join(path, "model") }
+  /// What was trained, at its best held-out loss.
+  public var bestAdapterPath: String { FileSystem.join(path, "adapter-best") }
+  public var bestModelPath: String { FileSystem.join(path, "model-best") }
   public var reportPath: String { FileSystem.join(path, "report.html") }
+  /// There while the run has not ended.
+  public var checkpointsPath: String { FileSystem.join(path, "checkpoints") }
 
-  /// - Throws: ``CheckpointError/outputExists(path:)`` unless the directory is missing or empty and can be created.
-  static func checkCreatable(_ path: String) throws { try FileSystem.checkPublishable(path) }
+  init(_ path: String) { self.path = path }
 
-  /// Creates the directory with the resolved configuration in it.
-  init(create path: String, configuration: RunConfiguration) throws {
-    try Self.checkCreatable(path)
-    try FileSystem.createDirectory(path)
-    self.path = path
+  /// What is found where a run is to be.
+  enum Standing { case empty, unfinished, finished }
+
+  /// - Parameter resumes: whether a run that is there is to be gone on with.
+  /// - Throws: `CheckpointError` or ``RunCheckpointError`` where what is there is not what is wanted.
+  func standing(resumes: Bool) throws -> Standing {
+    let isUnfinished = FileSystem.isDirectory(checkpointsPath)
+    if isUnfinished, !resumes { throw RunCheckpointError.unfinished(path: path) }
+    let isEmpty = try !FileSystem.isDirectory(path) || FileSystem.contents(of: path).isEmpty
+    if !resumes || isEmpty {
+      try FileSystem.checkPublishable(path)
+      return .empty
+    }
+    if isUnfinished { return .unfinished }
+    let results = [adapterPath, modelPath, scoresPath]
+    guard FileSystem.exists(configurationPath), results.contains(where: FileSystem.exists) else {
+      throw RunCheckpointError.notARun(path: path)
+    }
+    return .finished
+  }
+
+  /// Takes the directory for this process, making it where it is missing.
+  ///
+  /// - Throws: ``RunCheckpointError/inUse(path:)``
+  func locked() throws -> FileLock {
+    guard let lock = try FileLock(trying: FileSystem.join(checkpointsPath, "lock")) else {
+      throw RunCheckpointError.inUse(path: path)
+    }
+    return lock
+  }
+
+  /// Removes what a process that was killed left half written.
+  func removeLeftovers() throws {
+    for folder in [path, checkpointsPath] {
+      for name in try FileSystem.contents(of: folder) where name.contains(FileSystem.temporaryMark) {
+        try FileSystem.remove(FileSystem.join(folder, name))
+      }
+    }
+  }
+
+  /// All at once, so that what a killed process leaves is either whole or none.
+  func removeCheckpoints() throws {
+    let aside = FileSystem.temporaryPath(beside: checkpointsPath)
+    try FileSystem.move(checkpointsPath, to: aside)
+    try FileSystem.remove(aside)
+  }
+
+  // MARK: - The configuration
+
+  func write(_ configuration: RunConfiguration) throws {
+    let node = try Self.node(configuration)
+    try FileSystem.writeAtomically(try Yams.serialize(node: node), to: configurationPath)
+  }
+
+  /// nil where the run was ended before it wrote one.
+  ///
+  /// - Throws: ``RunCheckpointError/notARun(path:)``
+  func configuration() throws -> RunConfiguration? {
+    guard FileSystem.exists(configurationPath) else { return nil }
+    let text = String(decoding: try FileSystem.read(configurationPath), as: UTF8.self)
+    do {
+      return try YAMLDecoder().decode(RunConfiguration.self, from: text)
+    } catch {
+      throw RunCheckpointError.notARun(path: path)
+    }
+  }
+
+  /// Names of the settings in which two configurations differ, `training.batchSize` for example.
+  static func differences(_ first: RunConfiguration, _ second: RunConfiguration) throws -> [String] {
+    let (first, second) = (flattened(try node(first)), flattened(try node(second)))
+    return Set(first.keys).union(second.keys).filter { first[$0] != second[$0] }.sorted()
+  }
+
+  private static func node(_ configuration: RunConfiguration) throws -> Node {
     let encoder = YAMLEncoder()
     encoder.options.sortKeys = true
     let text = try encoder.encode(configuration)
-    let node = try Yams.compose(yaml: text).map(Self.withShortNumbers)
-    try FileSystem.writeAtomically(try node.map { try Yams.serialize(node: $0) } ?? text, to: configurationPath)
+    return withShortNumbers(try Yams.compose(yaml: text) ?? Node(""))
+  }
+
+  private static func flattened(_ node: Node, at path: String = "") -> [String: String] {
+    func join(_ name: String) -> String { path.isEmpty ? name : "\(path).\(name)" }
+    switch node {
+    case .mapping(let mapping):
+      return mapping.reduce(into: [:]) { found, pair in
+        found.merge(flattened(pair.value, at: join(pair.key.string ?? ""))) { first, _ in first }
+      }
+    case .sequence(let sequence): return [path: sequence.map { flattened($0).description }.joined(separator: ", ")]
+    default: return [path: node.string ?? ""]
+    }
   }
 
   /// The encoder writes 0.9 as 9e-1; here it is 0.9.

@@ -7,11 +7,16 @@ extension TrainingRun {
     let additions = try loaded.model.addLowRank(
       configuration.lora, layers: configuration.layers, seed: configuration.training.seed)
     let sink = try LowRankSink(configuration.training, additions: additions)
-    try recorder.train(.training, options: configuration.training, rows: rows, model: loaded.model, sink: sink)
-    let adapter = try recorder.measure("writing") {
+    func write(to path: String, overwrite: Bool) throws -> LoRAAdapter {
       try LoRAAdapter.write(
-        to: directory.adapterPath, additions, settings: configuration.lora, baseModel: configuration.model
+        to: path, additions, settings: configuration.lora, baseModel: configuration.model, overwrite: overwrite
       ) { sink.value(of: $0) }
+    }
+    try recorder.train(
+      .training, options: configuration.training, rows: rows, model: loaded.model, sink: sink,
+      keepBest: { _ = try write(to: directory.bestAdapterPath, overwrite: true) })
+    let adapter = try recorder.measure("writing") {
+      try write(to: directory.adapterPath, overwrite: keeper.resumes)
     }
     return RunOutcome(
       loaded: loaded, records: recorder.records, mask: nil, adapter: nil, lora: adapter, modelPath: nil,

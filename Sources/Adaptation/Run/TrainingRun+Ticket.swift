@@ -24,21 +24,30 @@ extension TrainingRun {
   }
 
   func adaptTicket(_ recorder: inout Recorder) throws -> RunOutcome {
-    let fingerprint = try ModelFingerprint(loaded.base)
-    var (mask, settling) = try ticket(fingerprint: fingerprint, &recorder)
-    for (number, sparsity) in configuration.sparsities.dropFirst().enumerated() {
-      mask = try nextTicket(number + 1, after: mask, sparsity: sparsity, fingerprint: fingerprint, &recorder)
+    let fingerprint = try loaded.fingerprint()
+    var (mask, settling, iterations) =
+      try keptTicket() ?? ticket(fingerprint: fingerprint, &recorder)
+    for number in iterations {
+      mask = try nextTicket(
+        number, after: mask, sparsity: configuration.sparsities[number], fingerprint: fingerprint, &recorder)
     }
     try mask.checkDisjoint(with: excluded)
     // What calibration held is free by now; adaptation needs less, in other sizes.
     Engine.trimMemory()
     try mask.write(to: directory.maskPath)
     let sink = try TicketSink(configuration.training, mask: mask, model: loaded.model)
-    try recorder.train(.adaptation, options: configuration.training, rows: rows, model: loaded.model, sink: sink)
+    try recorder.train(
+      .adaptation, options: configuration.training, rows: rows, model: loaded.model, sink: sink,
+      keepBest: {
+        try writeAdapter(
+          to: directory.bestAdapterPath, mask: mask, fingerprint: fingerprint, steps: keeper.best.step ?? 0,
+          overwrite: true)
+      })
     try sink.round { try loaded.base.description(of: $0).dtype }
-    let steps = recorder.records.count { $0.phase == .adaptation }
+    let steps = recorder.records.count { $0.phase == .adaptation && $0.skipped == nil }
     let adapter = try recorder.measure("writing") {
-      try writeAdapter(mask: mask, fingerprint: fingerprint, steps: steps)
+      try writeAdapter(
+        to: directory.adapterPath, mask: mask, fingerprint: fingerprint, steps: steps, overwrite: keeper.resumes)
     }
     return RunOutcome(
       loaded: loaded, records: recorder.records, mask: mask, adapter: adapter, settling: settling, modelPath: nil,
@@ -46,15 +55,16 @@ extension TrainingRun {
   }
 
   /// Calibration alone: leaves the calibrated model, or, where the ranking does not move the weights, the scores.
-  public func calibrate() throws -> RunOutcome {
-    var recorder = try Recorder(directory, validator: validator, observe: observe)
+  public func calibrate() throws -> RunOutcome { try recorded { try calibrateAlone(&$0) } }
+
+  private func calibrateAlone(_ recorder: inout Recorder) throws -> RunOutcome {
     let names = try configuration.scope.names(in: loaded.model.shapes.keys)
-    let fingerprint = try ModelFingerprint(loaded.base).value
+    let fingerprint = try loaded.fingerprint().value
     let (source, settling) = try calibrated(names: names, fingerprint: fingerprint, &recorder)
     let movesWeights = configuration.ranking.movesWeights
     try recorder.measure("writing") {
       if movesWeights {
-        try loaded.model.write(to: directory.modelPath, like: loaded.base, from: loaded.directory)
+        try writeModel(to: directory.modelPath, overwrite: keeper.resumes)
       } else {
         try ScoreFile(rankedBy: configuration.ranking.rawValue, baseFingerprint: fingerprint)
           .write(to: directory.scoresPath, names: names, scores: source.tuned)
@@ -68,15 +78,31 @@ extension TrainingRun {
 
   // MARK: - Finding a ticket
 
+  /// A ticket, how calibration ended, and the iterations to come.
+  private typealias FoundTicket = (mask: Mask, settling: SettlingReport?, iterations: Range<Int>)
+
+  /// The ticket that was being trained when the run was kept; nil where there was none yet.
+  private func keptTicket() throws -> FoundTicket? {
+    guard let part = keeper.start?.state.part, part.phase != .calibration else { return nil }
+    let isIteration = part.phase == .iteration
+    let mask = try Mask(path: isIteration ? directory.maskPath(iteration: part.iteration) : directory.maskPath)
+    return (mask, keeper.settling, iterations(from: isIteration ? part.iteration : configuration.sparsities.count))
+  }
+
+  /// Those of tickets that only find the next, counted from one.
+  private func iterations(from first: Int = 1) -> Range<Int> {
+    min(first, configuration.sparsities.count)..<configuration.sparsities.count
+  }
+
   /// The first ticket, from a file, at random, or by calibration and extraction; the model holds afterwards what it was opened with.
   private func ticket(
     fingerprint: ModelFingerprint, _ recorder: inout Recorder
-  ) throws -> (mask: Mask, settling: SettlingReport?) {
+  ) throws -> FoundTicket {
     if let mask = givenMask {
       if let made = mask.baseFingerprint, made != fingerprint.value {
         recorder.note("the mask was extracted from another base model; it is used as it is")
       }
-      return (mask, nil)
+      return (mask, nil, iterations())
     }
     let sparsity = configuration.sparsities[0]
     if case .steps(0) = configuration.calibration {
@@ -85,13 +111,13 @@ extension TrainingRun {
         shapes: configuration.scopedShapes(loaded.model.shapes), amount: .sparsity(sparsity),
         quota: configuration.quota, seed: configuration.training.seed, excluding: excluded,
         baseFingerprint: fingerprint.value)
-      return (mask, nil)
+      return (mask, nil, iterations())
     }
     let names = try configuration.scope.names(in: loaded.model.shapes.keys)
     let (source, settling) = try calibrated(names: names, fingerprint: fingerprint.value, &recorder)
     let mask = try recorder.extract { try source.ticket(sparsity) }
     try loaded.restore()
-    return (mask, settling)
+    return (mask, settling, iterations())
   }
 
   /// Trains a ticket from the base, extracts the sparser one of what it changed most, and gives the model the base back.
@@ -141,20 +167,23 @@ extension TrainingRun {
     }
     let sparsity = configuration.sparsities[0]
     let settling = try recorder.train(
-      .calibration, options: configuration.calibrationOptions, rows: rows, model: loaded.model, sink: sink
-    ) { steps in
-      configuration.stopping.map { SettlingMonitor($0, plannedSteps: steps) { try source().ticket(sparsity) } }
-    }
+      .calibration, options: configuration.calibrationOptions, rows: rows, model: loaded.model, sink: sink,
+      settling: { steps in
+        configuration.stopping.map { SettlingMonitor($0, plannedSteps: steps) { try source().ticket(sparsity) } }
+      })
     if let settling { recorder.note(settling.text) }
     return (source(), settling)
   }
 
   // MARK: - The adapter
 
-  private func writeAdapter(mask: Mask, fingerprint: ModelFingerprint, steps: Int) throws -> Adapter {
+  @discardableResult
+  private func writeAdapter(
+    to path: String, mask: Mask, fingerprint: ModelFingerprint, steps: Int, overwrite: Bool
+  ) throws -> Adapter {
     let provenance = Adapter.Provenance(method: "lota", training: trainingFacts(steps: steps))
     return try Adapter.write(
-      to: directory.adapterPath, base: loaded.base, mask: mask, provenance: provenance, fingerprint: fingerprint
+      to: path, base: loaded.base, mask: mask, provenance: provenance, fingerprint: fingerprint, overwrite: overwrite
     ) { tensor, indices in
       guard let parameter = loaded.model.parameter(named: tensor.name) else {
         throw CheckpointError.tensorNotFound(name: tensor.name, path: "the model in memory")

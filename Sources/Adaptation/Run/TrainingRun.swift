@@ -36,6 +36,8 @@ public struct RunOutcome {
   public var lora: LoRAAdapter?
   /// The trained model, of full fine-tuning, or of calibration alone.
   public let modelPath: String?
+  /// Where held-out rows were scored: the best score, and what is kept of it.
+  public var best: (result: BestResult, path: String)?
   /// Wall-clock seconds a part: `calibration`, `extraction`, `iteration N`, `adaptation` or `training`, `writing`.
   public let seconds: [(part: String, seconds: Double)]
 }
@@ -54,17 +56,27 @@ public struct TrainingRun {
   let givenMask: Mask?
   /// Weights of earlier tickets.
   let excluded: Mask?
+  let keeper: RunKeeper
   let observe: (RunEvent) -> Disposition
 
   /// Reads the model, every row and the mask, and creates the run directory: whatever is wrong with them is said before
   /// training, and leaves nothing behind.
   ///
-  /// - Throws: ``TrainingError``, ``TrainingDataError``, ``CheckpointError``, `TokenizerError`, `TicketsError`.
+  /// - Parameters:
+  ///   - checkpoints: how often the run is kept.
+  ///   - resumes: go on with the run that the directory holds, if any, from its newest checkpoint. The result is the same, to the
+  ///     bit, as without the interruption, given as many threads.
+  /// - Throws: ``TrainingError``, ``TrainingDataError``, ``RunCheckpointError``, ``CheckpointError``, `TokenizerError`,
+  ///   `TicketsError`.
   public init(
-    _ configuration: RunConfiguration, output: String, observe: @escaping (RunEvent) -> Disposition = { _ in .proceed }
+    _ configuration: RunConfiguration, output: String, checkpoints: CheckpointSchedule = CheckpointSchedule(),
+    resumes: Bool = false, observe: @escaping (RunEvent) -> Disposition = { _ in .proceed }
   ) throws {
     try configuration.validate()
-    try RunDirectory.checkCreatable(output)
+    try checkpoints.validate()
+    directory = RunDirectory(output)
+    let isGoingOn = try directory.standing(resumes: resumes) != .empty
+    var lock = isGoingOn ? try directory.locked() : nil
     if configuration.method == .lota, let dense = configuration.adapters.first(where: LoRAAdapter.isPEFT) {
       throw TrainingError.ticketOnDenseAdapter(path: dense)
     }
@@ -76,6 +88,7 @@ public struct TrainingRun {
     rows = data.rows
     validator = try Validator(configuration, tokenizer: loaded.tokenizer, chat: loaded.chatRenderer)
     dataDigest = try FileSystem.read(configuration.data).withUnsafeBytes(ModelFingerprint.digest(of:))
+    let inputs = try RunInputs.digests(configuration)
     excluded = try Mask.union(of: configuration.excludedTickets, shapes: loaded.model.shapes)
     givenMask =
       try configuration.method == .lota ? Self.checkedTicket(configuration, loaded.model, excluded: excluded) : nil
@@ -83,21 +96,68 @@ public struct TrainingRun {
     sized.replay.rows = data.replayed
     self.configuration = sized
     self.observe = observe
-    directory = try RunDirectory(create: output, configuration: sized)
+    if !isGoingOn { try FileSystem.checkPublishable(output) }
+    let held = try lock ?? directory.locked()
+    lock = nil
+    let changed = try Self.begin(directory, sized, isGoingOn: isGoingOn)
+    keeper = try RunKeeper(
+      directory, lock: held, schedule: checkpoints, resumes: isGoingOn, inputs: inputs,
+      fingerprint: { [loaded] in try loaded.fingerprint().value }, note: { _ = observe(.note($0)) })
     _ = observe(.data(data.summary))
-    for note in [note, sized.adaptersNote].compactMap({ $0 }) { _ = observe(.note(note)) }
+    for note in [note, sized.adaptersNote, changed].compactMap({ $0 }) { _ = observe(.note(note)) }
+  }
+
+  /// Leaves the configuration in the directory, where it must be that of the run that is gone on with, but for what may be changed
+  /// on the way. Returns a word on what was.
+  private static func begin(
+    _ directory: RunDirectory, _ configuration: RunConfiguration, isGoingOn: Bool
+  ) throws -> String? {
+    if isGoingOn { try directory.removeLeftovers() }
+    var change: String?
+    if isGoingOn, let begun = try directory.configuration() {
+      let mayChange = ["training.learningRate", "training.maximumSkippedSteps"]
+      let names = try RunDirectory.differences(begun, configuration)
+      let refused = names.filter { !mayChange.contains($0) }
+      guard refused.isEmpty else { throw RunCheckpointError.otherOptions(path: directory.path, names: refused) }
+      if names.contains(mayChange[0]) {
+        change =
+          "the learning rate was \(begun.training.learningRate) and is now \(configuration.training.learningRate)"
+      }
+    }
+    try directory.write(configuration)
+    return change
   }
 
   public func run() throws -> RunOutcome {
-    var recorder = try Recorder(directory, validator: validator, observe: observe)
-    var outcome =
+    try recorded { recorder in
       switch configuration.method {
       case .lota: try adaptTicket(&recorder)
       case .fft: try fineTune(&recorder)
       case .lora: try adaptLowRank(&recorder)
       }
+    }
+  }
+
+  /// Does the work of a run, and ends it.
+  func recorded(_ work: (inout Recorder) throws -> RunOutcome) throws -> RunOutcome {
+    var recorder = try Recorder(directory, configuration, keeper: keeper, validator: validator, observe: observe)
+    var outcome: RunOutcome
+    do { outcome = try work(&recorder) } catch let error as TrainingError where error.isNumeric {
+      recorder.note(
+        "what was kept before this step stays: lower --learning-rate or set --skip-steps, and add --resume to go on from it"
+      )
+      throw error
+    }
     outcome.validations = recorder.validations
+    if keeper.best.step != nil, configuration.validation.keepsBest {
+      outcome.best = (keeper.best, bestPath)
+    }
+    try keeper.finish()
     return outcome
+  }
+
+  private var bestPath: String {
+    configuration.method == .fft ? directory.bestModelPath : directory.bestAdapterPath
   }
 
   // MARK: - Full fine-tuning
@@ -113,12 +173,16 @@ public struct TrainingRun {
     noteLostUpdates("train in float32", &recorder)
     let sink = DenseSink(
       configuration.training, excluded: excluded.map(ExcludedWeights.init), trains: configuration.layers.trains)
-    try recorder.train(.training, options: configuration.training, rows: rows, model: loaded.model, sink: sink)
-    try recorder.measure("writing") {
-      try loaded.model.write(to: directory.modelPath, like: loaded.base, from: loaded.directory)
-    }
+    try recorder.train(
+      .training, options: configuration.training, rows: rows, model: loaded.model, sink: sink,
+      keepBest: { try writeModel(to: bestPath, overwrite: true) })
+    try recorder.measure("writing") { try writeModel(to: directory.modelPath, overwrite: keeper.resumes) }
     return RunOutcome(
       loaded: loaded, records: recorder.records, mask: nil, adapter: nil, modelPath: directory.modelPath,
       seconds: recorder.seconds)
+  }
+
+  func writeModel(to path: String, overwrite: Bool) throws {
+    try loaded.model.write(to: path, like: loaded.base, from: loaded.directory, overwrite: overwrite)
   }
 }

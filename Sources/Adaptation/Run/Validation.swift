@@ -8,11 +8,24 @@ public struct ValidationSettings: Codable, Equatable, Sendable {
   public var files: [String] = []
   /// Steps from one score to the next; the last step is scored in any case.
   public var every = 10
+  /// Whether what is trained is kept as it was at its best score of the first file, beside what the last step leaves.
+  public var keepsBest = true
+  /// Scores of the first file, one after another, that are no better than the best, after which training ends; nil: it goes on.
+  public var patience: Int?
 
   public init() {}
 
   /// - Throws: ``TrainingError/invalidOption(name:value:expected:)``
   func validate() throws {
+    if let patience {
+      guard !files.isEmpty else {
+        throw TrainingError.invalidOption(
+          name: "early-stopping", value: "\(patience)", expected: "left out without --validation")
+      }
+      guard patience >= 1 else {
+        throw TrainingError.invalidOption(name: "early-stopping", value: "\(patience)", expected: "at least 1")
+      }
+    }
     guard (1...1_000_000).contains(every) else {
       throw TrainingError.invalidOption(name: "validate-every", value: "\(every)", expected: "from 1 to 1000000")
     }
@@ -79,27 +92,43 @@ struct Validator {
   }
 }
 
+extension ValidationRecord {
+  /// All records of a file; none where there is no file. A last line that a crash cut short is left out.
+  ///
+  /// - Throws: ``ReportError``
+  static func read(path: String) throws -> [ValidationRecord] {
+    guard FileManager.default.fileExists(atPath: path) else { return [] }
+    return try JSONLines.read(path: path)
+  }
+}
+
 /// Appends records to `validation.jsonl`, each line at once.
 final class ValidationWriter {
   private let path: String
   private let handle: FileHandle
 
   /// - Throws: ``ReportError``
-  init(path: String) throws {
+  init(path: String, keeping kept: [ValidationRecord]) throws {
     self.path = path
     handle = try ReportError.wrapping(path) {
-      try FileSystem.writeAtomically("", to: path)
-      return try FileHandle(forWritingTo: URL(fileURLWithPath: path))
+      try FileSystem.writeAtomically(try kept.map(Self.line).joined(), to: path)
+      let handle = try FileHandle(forWritingTo: URL(fileURLWithPath: path))
+      try handle.seekToEnd()
+      return handle
     }
   }
 
   deinit { try? handle.close() }
 
   func write(_ records: [ValidationRecord]) throws {
+    for record in records {
+      try ReportError.wrapping(path) { try handle.write(contentsOf: Data(try Self.line(record).utf8)) }
+    }
+  }
+
+  private static func line(_ record: ValidationRecord) throws -> String {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-    for record in records {
-      try ReportError.wrapping(path) { try handle.write(contentsOf: try encoder.encode(record) + Data("\n".utf8)) }
-    }
+    return String(decoding: try encoder.encode(record), as: UTF8.self) + "\n"
   }
 }

@@ -1,3 +1,4 @@
+internal import Checkpoints
 package import Decoder
 package import Torch
 
@@ -9,7 +10,7 @@ package final class DenseSink: TrainingSink {
   private let options: TrainingOptions
   private let trains: (String) -> Bool
   private let excluded: ExcludedWeights?
-  private var states: [String: OptimizerState] = [:]
+  private var states: [String: (parameter: Parameter, optimizer: OptimizerState)] = [:]
   private var accumulated: [String: Tensor] = [:]
   private var statistics: any StepStatistics = HostStatistics()
   private var rate = 0.0
@@ -48,7 +49,7 @@ package final class DenseSink: TrainingSink {
   }
 
   package var stateByteCount: Int {
-    states.values.reduce(0) { $0 + $1.byteCount } + accumulated.values.reduce(0) { $0 + $1.byteCount }
+    states.values.reduce(0) { $0 + $1.optimizer.byteCount } + accumulated.values.reduce(0) { $0 + $1.byteCount }
   }
 
   /// Bytes that it comes to hold for `weights` trained weights of a type.
@@ -61,13 +62,32 @@ package final class DenseSink: TrainingSink {
     )
   }
 
+  package func savedTensors() throws -> [SavedTensor] {
+    let states = states.values.sorted { $0.parameter.name.precedesInBytes($1.parameter.name) }
+    return [try SavedSteps.saved(states.map(\.optimizer))]
+      + states.flatMap { parameter, optimizer in
+        [SavedTensor("value/\(parameter.name)", parameter.value)] + optimizer.saved(parameter.name)
+      }
+  }
+
+  package func restore(_ saved: SavedTensors, model: LanguageModel) throws {
+    let steps = try SavedSteps.read(saved)
+    for parameter in model.parameters where trains(parameter.name) {
+      guard try saved.restore("value/\(parameter.name)", into: parameter.value) else { continue }
+      let optimizer = try OptimizerState(
+        options.optimizer, restoring: saved, name: parameter.name, steps: steps, weight: parameter.value)
+      states[parameter.name] = (parameter, optimizer)
+    }
+  }
+
   private func update(_ parameter: Parameter, _ gradient: Tensor) throws {
     try excluded?.clear(gradient, of: parameter.name)
     let factor = try statistics.factor(
       of: gradient, named: parameter.name, maximumNorm: options.maximumGradientNorm)
     func step() throws {
-      try states[parameter.name, default: OptimizerState(options.optimizer)]
+      try states[parameter.name, default: (parameter, OptimizerState(options.optimizer))].optimizer
         .update(parameter.value, gradient: gradient, factor: factor, rate: rate)
+      try statistics.check(parameter.value, named: parameter.name)
     }
     guard let excluded, options.optimizer.movesWithoutGradient else { return try step() }
     try excluded.keep(parameter, step)

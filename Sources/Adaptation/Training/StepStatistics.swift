@@ -15,6 +15,9 @@ package protocol StepStatistics: AnyObject {
   /// Counts the gradient towards the norm of several.
   /// - Throws: ``NonFiniteGradient``, here or at the end.
   func count(_ gradient: Tensor, named name: String) throws
+  /// Looks at a weight that was just updated.
+  /// - Throws: ``NonFiniteWeight``, at once or not at all.
+  func check(_ weight: Tensor, named name: String) throws
   /// The factor that clips all gradients counted so far together.
   func factorOfAll(maximumNorm: Double?) throws -> GradientFactor
   /// Ends the step: the sum of all losses. Waits for the device.
@@ -30,6 +33,11 @@ package struct GradientFactor {
 
 /// A sink was given a gradient with NaN or infinity in it. The training loop adds where that happened.
 package struct NonFiniteGradient: Error, Equatable {
+  package let tensor: String
+}
+
+/// An update has made a weight NaN or infinite.
+package struct NonFiniteWeight: Error, Equatable {
   package let tensor: String
 }
 
@@ -53,6 +61,10 @@ package final class HostStatistics: StepStatistics {
   }
 
   package func count(_ gradient: Tensor, named name: String) throws { squares += try sumOfSquares(gradient, name) }
+
+  package func check(_ weight: Tensor, named name: String) throws {
+    guard try weight.sumOfSquares().isFinite else { throw NonFiniteWeight(tensor: name) }
+  }
 
   package func factorOfAll(maximumNorm: Double?) -> GradientFactor {
     GradientFactor(scale: Self.clip(squares, maximumNorm))
@@ -101,6 +113,9 @@ package final class DeviceStatistics: StepStatistics {
     try note(gradient, name, squares: total)
   }
 
+  /// Would wait for the device: the next step's loss tells, and no checkpoint is written of such a weight.
+  package func check(_ weight: Tensor, named name: String) {}
+
   package func factorOfAll(maximumNorm: Double?) throws -> GradientFactor {
     let total = try squares ?? Tensor.zeros([], on: device)
     return GradientFactor(
@@ -110,8 +125,9 @@ package final class DeviceStatistics: StepStatistics {
   package func finish() throws -> Double {
     let found = try report.values(as: Double.self)
     let (losses, number) = (found[0], Int(found[1]))
-    if number > 0 { throw NonFiniteGradient(tensor: names[number - 1]) }
+    // A loss that is not finite makes gradients so too.
     guard losses.isFinite else { throw NonFiniteLoss() }
+    if number > 0 { throw NonFiniteGradient(tensor: names[number - 1]) }
     return losses
   }
 

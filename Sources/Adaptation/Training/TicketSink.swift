@@ -1,3 +1,4 @@
+internal import Checkpoints
 package import Decoder
 package import Tickets
 package import Torch
@@ -45,11 +46,27 @@ package final class TicketSink: TrainingSink {
       return fresh
     }
 
-    /// A refused update writes back the values that stand there.
-    func apply(_ gradient: Tensor, _ factor: GradientFactor, rate: Double) throws {
+    /// A refused update writes back the values that stand there. Returns them.
+    func apply(_ gradient: Tensor, _ factor: GradientFactor, rate: Double) throws -> Tensor {
       let values = try masters ?? Self.values(of: parameter, at: index, wide)
       try state.update(values, gradient: gradient, factor: factor, rate: rate)
       try parameter.value.scatter(values, at: index)
+      return values
+    }
+
+    /// The trained values as they are kept: masters where there are some.
+    var saved: [SavedTensor] {
+      let values = SavedTensor("value/\(parameter.name)", shape: index.shape, wide) { [self] in
+        try masters ?? Self.values(of: parameter, at: index, wide)
+      }
+      return [values] + state.saved(parameter.name)
+    }
+
+    func restore(_ saved: SavedTensors, steps: Int, _ settings: OptimizerSettings) throws {
+      let values = try masters ?? Tensor.empty(index.shape, wide, on: index.device)
+      guard try saved.restore("value/\(parameter.name)", into: values) else { return }
+      try parameter.value.scatter(values, at: index)
+      state = try OptimizerState(settings, restoring: saved, name: parameter.name, steps: steps, weight: values)
     }
 
     func round(to dtype: DType) throws {
@@ -128,12 +145,12 @@ package final class TicketSink: TrainingSink {
   }
 
   /// Whether gradients must be kept until all of a step are there.
-  package static func keepsGradients(microBatches: Int, clipping: Clipping) -> Bool {
-    microBatches > 1 || clipping == .global
+  package static func keepsGradients(microBatches: Int, _ options: TrainingOptions) -> Bool {
+    microBatches > 1 || options.updatesAtEnd
   }
 
   private func gradient(of entry: Entry) throws -> Tensor {
-    if entry.kept != nil || Self.keepsGradients(microBatches: microBatches, clipping: options.clipping) {
+    if entry.kept != nil || Self.keepsGradients(microBatches: microBatches, options) {
       return try entry.keptGradient()
     }
     let count = entry.index.elementCount
@@ -152,20 +169,35 @@ package final class TicketSink: TrainingSink {
   private func finish(_ entry: Entry) throws {
     guard microBatch == microBatches - 1 else { return }
     let gradient = try gradient(of: entry)
-    switch options.clipping {
-    case .perTensor:
-      let factor = try statistics.factor(
-        of: gradient, named: entry.parameter.name, maximumNorm: options.maximumGradientNorm)
-      try entry.apply(gradient, factor, rate: rate)
-    case .global:
-      try statistics.count(gradient, named: entry.parameter.name)
-    }
+    guard !updatesAtEnd else { return try statistics.count(gradient, named: entry.parameter.name) }
+    try update(entry, gradient)
   }
 
+  package var updatesAtEnd: Bool { options.updatesAtEnd }
+
   package func endStep() throws {
-    guard options.clipping == .global else { return }
-    let factor = try statistics.factorOfAll(maximumNorm: options.maximumGradientNorm)
-    for entry in entries.values { try entry.apply(try gradient(of: entry), factor, rate: rate) }
+    guard updatesAtEnd else { return }
+    let ofAll =
+      options.clipping == .global ? try statistics.factorOfAll(maximumNorm: options.maximumGradientNorm) : nil
+    for entry in entries.values { try update(entry, try gradient(of: entry), ofAll) }
+  }
+
+  private func update(_ entry: Entry, _ gradient: Tensor, _ ofAll: GradientFactor? = nil) throws {
+    let name = entry.parameter.name
+    let factor =
+      try ofAll ?? statistics.factor(of: gradient, named: name, maximumNorm: options.maximumGradientNorm)
+    let values = try entry.apply(gradient, factor, rate: rate)
+    try statistics.check(values, named: name)
+  }
+
+  package func savedTensors() throws -> [SavedTensor] {
+    let entries = entries.values.sorted { $0.parameter.name.precedesInBytes($1.parameter.name) }
+    return [try SavedSteps.saved(entries.map(\.state))] + entries.flatMap(\.saved)
+  }
+
+  package func restore(_ saved: SavedTensors, model: LanguageModel) throws {
+    let steps = try SavedSteps.read(saved)
+    for entry in entries.values { try entry.restore(saved, steps: steps, options.optimizer) }
   }
 
   /// Rounds the trained weights, once, to the type that they will be stored in, so that the model in memory is what a reader

@@ -75,7 +75,14 @@ public struct TrainingOptions: Codable, Equatable, Sendable {
   /// Whether the backward pass reads activations or computes them again: less memory for more time, same result.
   public var activations = ActivationPolicy.keep
 
+  /// Steps that may be left out because their loss or a gradient is not finite; 0: the first one ends the run.
+  public var maximumSkippedSteps = 0
+
   public init() {}
+
+  /// Whether a sink of few weights keeps their gradients and updates them together at a step's end: for one norm over all, or so
+  /// that a step can be left out whole.
+  var updatesAtEnd: Bool { clipping == .global || maximumSkippedSteps > 0 }
 
   /// - Throws: ``TrainingError/invalidOption(name:value:expected:)``
   public func validate() throws {
@@ -88,6 +95,7 @@ public struct TrainingOptions: Codable, Equatable, Sendable {
     }
     try require((1...1_000_000).contains(batchSize), "batch-size", batchSize, "from 1 to 1000000")
     try require(learningRate > 0 && learningRate.isFinite, "learning-rate", learningRate, "a positive number")
+    try require(maximumSkippedSteps >= 0, "skip-steps", maximumSkippedSteps, "at least 0")
     try require(warmupSteps >= 0, "warmup-steps", warmupSteps, "at least 0")
     let norm = maximumGradientNorm ?? 1
     try require(norm > 0 && norm.isFinite, "max-grad-norm", norm, "a positive number")

@@ -34,19 +34,28 @@ package struct TrainingPhase {
   }
 
   /// - Parameters:
-  ///   - isFinished: asked after every step, whether the phase may end before its last one.
+  ///   - done: steps that were taken before; model and sink hold what they left.
+  ///   - maySkip: how many steps more may be left out because their numbers are not finite.
+  ///   - isFinished: asked before every step, whether the phase may end before its last one.
   ///   - observe: called after every step.
-  /// - Throws: ``TrainingError/stopped(phase:step:)`` when the observer says so.
+  /// - Throws: ``TrainingError``: `stopped` when the observer says so; else what was wrong with a step.
   package func run(
-    _ model: LanguageModel, sink: any TrainingSink, isFinished: () -> Bool = { false },
-    observe: (StepReport) throws -> Disposition
+    _ model: LanguageModel, sink: any TrainingSink, from done: Int = 0, maySkip: Int = 0,
+    isFinished: () -> Bool = { false }, observe: (StepReport) throws -> Disposition
   ) throws {
+    var left = maySkip
     let largest = LargestBackwardPass(order, rows: rows.map(RowSize.init), maximumTokens: options.microBatchTokens)
     try model.reserve(tokens: largest.tokens, labels: largest.labels, activations: options.activations, sink: sink)
-    for step in 0..<order.stepCount {
-      let report = try train(step, model, sink)
-      guard try observe(report) == .proceed else { throw TrainingError.stopped(phase: phase, step: report.record.step) }
+    for step in done..<max(done, order.stepCount) {
       if isFinished() { return }
+      let report: StepReport
+      do {
+        report = try train(step, model, sink)
+      } catch let error as TrainingError where left > 0 && error.leavesState(of: sink) {
+        left -= 1
+        report = skipped(step, error)
+      }
+      guard try observe(report) == .proceed else { throw TrainingError.stopped(phase: phase, step: report.record.step) }
     }
   }
 
@@ -58,7 +67,7 @@ package struct TrainingPhase {
   private func train(_ step: Int, _ model: LanguageModel, _ sink: any TrainingSink) throws -> StepReport {
     let clock = ContinuousClock()
     let start = clock.now
-    let chosen = order.rows(step: step).map { rows[$0] }
+    let chosen = chosenRows(step)
     let batches = MicroBatches(chosen, maximumTokens: options.microBatchTokens)
     let divisor = options.loss == .sequenceSum ? batches.sequenceCount : batches.labelCount
     let rate = options.rate(step: step)
@@ -70,22 +79,52 @@ package struct TrainingPhase {
       let inputs = try batches.batches.map { (try $0.sequences(for: model), try $0.labels(for: model)) }
       for (index, (sequences, labels)) in inputs.enumerated() {
         sink.beginMicroBatch(index)
-        let losses = try model.backward(
-          sequences, labels: labels, scale: 1 / Double(divisor), activations: options.activations, sink: sink)
-        try statistics.add(losses: losses)
+        _ = try model.backward(
+          sequences, labels: labels, scale: 1 / Double(divisor), activations: options.activations, sink: sink,
+          checkLosses: statistics.add)
       }
       try sink.endStep()
       total = try statistics.finish()
     } catch let failure as NonFiniteGradient {
+      sink.abandonStep()
       throw TrainingError.gradientNotFinite(
         phase: phase, step: step + 1, tensor: failure.tensor, rows: chosen.map(\.reference))
+    } catch let failure as NonFiniteWeight {
+      sink.abandonStep()
+      throw TrainingError.updateNotFinite(phase: phase, step: step + 1, tensor: failure.tensor, rate: rate)
     } catch is NonFiniteLoss {
-      throw TrainingError.lossNotFinite(phase: phase, step: step + 1, rows: chosen.map(\.reference))
+      sink.abandonStep()
+      throw try cause(ofLossIn: step, chosen, model)
     }
     let record = MetricsRecord(
       phase: phase, step: step + 1, loss: total / Double(divisor), tokenLoss: total / Double(batches.labelCount),
       tokens: batches.tokenCount, labels: batches.labelCount, seconds: (clock.now - start) / .seconds(1),
       learningRate: rate)
+    return StepReport(record: record, stepCount: order.stepCount)
+  }
+
+  private func chosenRows(_ step: Int) -> [TokenizedRow] { order.rows(step: step).map { rows[$0] } }
+
+  /// A loss that is not finite comes from a weight that is none, or from some of the rows.
+  private func cause(ofLossIn step: Int, _ chosen: [TokenizedRow], _ model: LanguageModel) throws -> TrainingError {
+    for parameter in model.parameters where try !parameter.value.sumOfSquares().isFinite {
+      return .weightNotFinite(phase: phase, step: step + 1, tensor: parameter.name)
+    }
+    let guilty = try chosen.filter { row in
+      try MicroBatches([row], maximumTokens: nil).batches.contains { batch in
+        try !model.losses(try batch.sequences(for: model), labels: try batch.labels(for: model)).sum().isFinite
+      }
+    }
+    return .lossNotFinite(
+      phase: phase, step: step + 1, rows: (guilty.isEmpty ? chosen : guilty).map(\.reference))
+  }
+
+  private func skipped(_ step: Int, _ error: TrainingError) -> StepReport {
+    let batches = MicroBatches(chosenRows(step), maximumTokens: options.microBatchTokens)
+    var record = MetricsRecord(
+      phase: phase, step: step + 1, loss: .nan, tokenLoss: .nan, tokens: batches.tokenCount,
+      labels: batches.labelCount, seconds: 0, learningRate: options.rate(step: step))
+    record.skipped = error.description
     return StepReport(record: record, stepCount: order.stepCount)
   }
 }

@@ -43,7 +43,8 @@ package struct LanguageModelHead {
   ///
   /// `weightGradient`, where given, accumulates the output matrix's gradient; the final norm's goes to the sink.
   func lossesAndBackward(
-    _ xND: Tensor, labels: Labels, scale: Double, weightGradient: Tensor?, sink: any GradientSink, workspace: Workspace
+    _ xND: Tensor, labels: Labels, scale: Double, weightGradient: Tensor?, sink: any GradientSink, workspace: Workspace,
+    checkLosses: (Tensor) throws -> Void
   ) throws -> Tensor {
     let (input, normalized, dNormalized, rstd) = try states(xND, rows: labels.rows, workspace: workspace)
     let losses = try workspace.buffer(.losses, [labels.count], workspace.statisticsType)
@@ -54,6 +55,7 @@ package struct LanguageModelHead {
       try dNormalized.rows(range).setProduct(logits, weightVD.value)
       try weightGradient?.setProduct(logits, try normalized.rows(range), transposeA: true, accumulating: true)
     }
+    try checkLosses(losses)
     let dInput = try workspace.buffer(.inputGradient, normalized.shape)
     try dInput.fill(0)
     try norm.backward(dNormalized, input: input, rstd: rstd, accumulating: dInput, sink: sink, workspace: workspace)

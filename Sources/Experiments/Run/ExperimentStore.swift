@@ -12,20 +12,17 @@ internal import Darwin
 /// A stage is built aside and shown under its name when it is complete, so what is there is whole.
 final class ExperimentStore {
   let path: String
-  private let lock: Int32
+  private let lock: FileLock
   private var directories: [String: String] = [:]
 
   /// - Throws: ``ExperimentError/busy(path:)``, `CheckpointError`.
   init(_ path: String) throws {
     self.path = path
     for folder in ["", "stages", "scores"] { try FileSystem.createDirectory(FileSystem.join(path, folder)) }
-    let lockPath = FileSystem.join(path, ".lock")
-    lock = open(lockPath, O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
-    guard lock >= 0 else { throw CheckpointError.system(operation: "open", path: lockPath, code: errno) }
-    guard flock(lock, LOCK_EX | LOCK_NB) == 0 else {
-      close(lock)
+    guard let lock = try FileLock(trying: FileSystem.join(path, ".lock")) else {
       throw ExperimentError.busy(path: path)
     }
+    self.lock = lock
     for name in try FileSystem.contents(of: stages) {
       if name.hasPrefix(".") {
         // Of a run that was cut short.
@@ -35,8 +32,6 @@ final class ExperimentStore {
       }
     }
   }
-
-  deinit { close(lock) }
 
   private var stages: String { FileSystem.join(path, "stages") }
 

@@ -53,7 +53,7 @@ struct CommandBuilder {
     if !validation.isEmpty {
       let every = stage.curveInterval ?? plan.curveInterval ?? 1_000_000
       identity.append("every \(every)")
-      options += ["--validate-every", "\(every)"]
+      options += ["--validate-every", "\(every)", "--no-keep-best"]
     }
     return StageCommand(
       arguments: ["train"] + state.arguments + ["--data", data, "--seed", "\(seed)"] + options + ["--json"],

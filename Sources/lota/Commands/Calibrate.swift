@@ -25,6 +25,8 @@ struct Calibrate: ParsableCommand {
   @OptionGroup var sequence: SequenceOptions
   @OptionGroup var calibration: CalibrationOptions
 
+  @OptionGroup var checkpoints: CheckpointOptions
+
   @Option(help: "Sparsity of the tickets that are compared when calibration ends by itself. Default: 0.9.")
   var sparsity: Double?
 
@@ -42,8 +44,15 @@ struct Calibrate: ParsableCommand {
     calibration.apply(to: &configuration)
     if let sparsity { configuration.sparsity = sparsity }
     configuration.calibration = training.schedule.steps.map { .steps($0) } ?? .epochs(training.schedule.epochs ?? 1)
+    if checkpoints.resume, let finished = try FinishedRun(configuration, directory: out) {
+      Output.note("the run in \(out) has ended already")
+      return Output.result(finished.outcome.modelPath ?? finished.outcome.scoresPath ?? out)
+    }
+    Interruption.endStep()
     let renderer = RunRenderer()
-    let outcome = try TrainingRun(configuration, output: out) { renderer.show($0) }.calibrate()
+    let outcome = try TrainingRun(
+      configuration, output: out, checkpoints: checkpoints.schedule, resumes: checkpoints.resume
+    ) { renderer.show($0) }.calibrate()
     Output.result(outcome.modelPath ?? outcome.scoresPath ?? out)
   }
 }

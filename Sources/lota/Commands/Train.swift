@@ -10,6 +10,8 @@ struct Train: ParsableCommand {
       The run directory holds config.yaml, metrics.jsonl, mask.safetensors, the adapter and report.html.
       With --method lora the adapter is in PEFT's format.
 
+      A run that was interrupted, by Ctrl-C or a crash, goes on with the same command and --resume.
+
       The next task of a sequence, whose ticket shares no weight with the first one's:
                lota train --model models/smollm2 --adapter runs/a/adapter --data b.jsonl --out runs/b
       """)
@@ -28,6 +30,7 @@ struct Train: ParsableCommand {
   @OptionGroup var validation: ValidationOptions
   @OptionGroup var layers: LayerOptions
   @OptionGroup var lora: LoRAOptions
+  @OptionGroup var checkpoints: CheckpointOptions
 
   @Flag(help: "Print one JSON object with the run's figures.")
   var json = false
@@ -41,6 +44,23 @@ struct Train: ParsableCommand {
 
   func run() throws {
     try options.compute.apply()
+    let configuration = try configuration()
+    let summary: RunSummary
+    if checkpoints.resume, let finished = try FinishedRun(configuration, directory: out) {
+      Output.note("the run in \(out) has ended already")
+      summary = try RunSummary(finished.outcome, configuration: finished.configuration, directory: finished.directory)
+    } else {
+      Interruption.endStep()
+      let renderer = RunRenderer()
+      let run = try TrainingRun(
+        configuration, output: out, checkpoints: checkpoints.schedule, resumes: checkpoints.resume
+      ) { renderer.show($0) }
+      summary = try RunSummary(try run.run(), configuration: run.configuration, directory: run.directory)
+    }
+    if json { try Output.json(summary) } else { Output.result(summary.text) }
+  }
+
+  private func configuration() throws -> RunConfiguration {
     var configuration = try training.configuration(model: options.model, compute: options.compute)
     configuration.method = method
     ticket.apply(to: &configuration)
@@ -48,10 +68,6 @@ struct Train: ParsableCommand {
     validation.apply(to: &configuration)
     layers.apply(to: &configuration)
     lora.apply(to: &configuration)
-    let renderer = RunRenderer()
-    let run = try TrainingRun(configuration, output: out) { renderer.show($0) }
-    let outcome = try run.run()
-    let summary = try RunSummary(outcome, run: run)
-    if json { try Output.json(summary) } else { Output.result(summary.text) }
+    return configuration
   }
 }

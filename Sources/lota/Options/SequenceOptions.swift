@@ -60,15 +60,36 @@ struct ValidationOptions: ParsableArguments {
   @Option(help: "Steps from one such score to the next; the last step is scored in any case. Default: 10.")
   var validateEvery: Int?
 
+  @Option(
+    help: ArgumentHelp(
+      "End training after N scores in turn of the first --validation file that are no better than the best.",
+      valueName: "n"))
+  var earlyStopping: Int?
+
+  @Flag(help: "Do not keep what is trained at its best score (adapter-best or model-best) beside the last.")
+  var noKeepBest = false
+
   func validate() throws {
-    guard let validateEvery else { return }
-    if validation.isEmpty { throw ValidationError("--validate-every needs --validation") }
-    if validateEvery < 1 { throw ValidationError("--validate-every is \(validateEvery): use at least 1") }
+    let given = [
+      ("--validate-every", validateEvery != nil), ("--early-stopping", earlyStopping != nil),
+      ("--no-keep-best", noKeepBest),
+    ]
+    if validation.isEmpty, let option = given.first(where: \.1)?.0 {
+      throw ValidationError("\(option) needs --validation")
+    }
+    if let validateEvery, validateEvery < 1 {
+      throw ValidationError("--validate-every is \(validateEvery): use at least 1")
+    }
+    if let earlyStopping, earlyStopping < 1 {
+      throw ValidationError("--early-stopping is \(earlyStopping): use at least 1")
+    }
   }
 
   func apply(to configuration: inout RunConfiguration) {
     configuration.validation.files = validation
     if let validateEvery { configuration.validation.every = validateEvery }
+    configuration.validation.patience = earlyStopping
+    configuration.validation.keepsBest = !noKeepBest
   }
 }
 

@@ -201,6 +201,10 @@ struct ScheduleOptions: ParsableArguments {
   @Option(help: "Seed of the order and of random tickets. Default: 0.")
   var seed: UInt64?
 
+  @Option(
+    help: "Leave out up to N steps whose loss or gradient is not finite; full updates still end the run. Default: 0.")
+  var skipSteps: Int?
+
   @Flag(help: "Take the rows in file order.")
   var noShuffle = false
 
@@ -235,6 +239,7 @@ struct ScheduleOptions: ParsableArguments {
     if let microBatchTokens { training.microBatchTokens = microBatchTokens }
     if recompute { training.activations = .recompute }
     if let seed { training.seed = seed }
+    if let skipSteps { training.maximumSkippedSteps = skipSteps }
     if noShuffle { training.shuffles = false }
   }
 }

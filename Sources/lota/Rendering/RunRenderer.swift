@@ -27,7 +27,7 @@ final class RunRenderer: Sendable {
         Output.note("step \(record.step): loss \(loss) on \(record.data)")
       }
     }
-    return .proceed
+    return Interruption.isPending ? .stop : .proceed
   }
 
   private func show(_ report: StepReport) {

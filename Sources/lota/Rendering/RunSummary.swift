@@ -1,4 +1,5 @@
 import Adaptation
+import Foundation
 import Reports
 import Tickets
 import Torch
@@ -12,20 +13,26 @@ struct RunSummary: Encodable {
   let trained: Int?
   let scoped: Int?
   let finalLoss: Double?
+  /// What is kept of the best held-out score.
+  let best: Best?
+  /// Left out because their numbers were not finite.
+  let skippedSteps: Int
   /// Where calibration was to end by itself.
   let calibration: Settling?
   let seconds: [String: Double]
   let tokensPerSecond: [String: Double]
   let peakMemoryBytes: Int
 
-  init(_ outcome: RunOutcome, run: TrainingRun) throws {
-    self.run = run.directory.path
+  init(_ outcome: RunOutcome, configuration: RunConfiguration, directory: RunDirectory) throws {
+    run = directory.path
     adapter = outcome.adapter?.path ?? outcome.lora?.path
     model = outcome.modelPath
-    report = run.directory.reportPath
+    report = directory.reportPath
+    best = outcome.best.map { Best($0.result, path: $0.path) }
+    skippedSteps = outcome.records.count { $0.skipped != nil }
     trained = outcome.mask?.keptCount ?? outcome.lora?.parameterCount
     scoped = outcome.mask?.scopedCount
-    finalLoss = outcome.records.last?.loss
+    finalLoss = outcome.records.last { $0.loss.isFinite }?.loss
     calibration = outcome.settling.map(Settling.init)
     seconds = Dictionary(uniqueKeysWithValues: outcome.seconds.map { ($0.part, $0.seconds) })
     var speeds: [String: Double] = [:]
@@ -36,7 +43,20 @@ struct RunSummary: Encodable {
     }
     tokensPerSecond = speeds
     peakMemoryBytes = Engine.peakMemoryInBytes
-    try RunReport(outcome, configuration: run.configuration, title: "Run \(run.directory.path)").write(to: report)
+    try RunReport(outcome, configuration: configuration, title: "Run \(directory.path)").write(to: report)
+  }
+
+  /// The best score of the first file of held-out rows.
+  struct Best: Encodable {
+    let path: String
+    let step: Int?
+    let tokenLoss: Double?
+
+    init(_ result: BestResult, path: String) {
+      self.path = path
+      step = result.step
+      tokenLoss = result.tokenLoss
+    }
   }
 
   /// How calibration ended by itself.
@@ -73,10 +93,14 @@ struct RunSummary: Encodable {
     var lines: [String] = []
     if let adapter { lines.append("adapter  \(adapter)") }
     if let model { lines.append("model    \(model)") }
+    if let best, let step = best.step, let loss = best.tokenLoss {
+      lines.append("best     \(best.path) (step \(step), held-out loss \(String(format: "%.4f", loss)) a label)")
+    }
     lines.append("report   \(report)")
     if let trained, let scoped { lines.append("trained  \(trained) of \(scoped) scoped weights") }
     if let trained, scoped == nil { lines.append("trained  \(trained) numbers in low-rank matrices") }
     if let calibration { lines.append("calibration  \(calibration.text)") }
+    if skippedSteps > 0 { lines.append("skipped  \(skippedSteps) steps whose numbers were not finite") }
     lines.append("memory   \(NumberText.bytes(peakMemoryBytes)) at the peak")
     return lines.joined(separator: "\n")
   }
