@@ -39,5 +39,10 @@ enum Interruption {
     action.__sigaction_handler.sa_handler = handler
     #endif
     sigaction(signal, &action, nil)
+    // Whoever started the program may have left it blocked, as the threads of a pool have it.
+    var set = sigset_t()
+    sigemptyset(&set)
+    sigaddset(&set, signal)
+    pthread_sigmask(SIG_UNBLOCK, &set, nil)
   }
 }

@@ -69,6 +69,14 @@ enum Lota {
     _ arguments: [String], in directory: TemporaryDirectory, input: String = "", output: FileHandle? = nil,
     variables: [String: String] = [:]
   ) throws -> LotaResult {
+    try start(arguments, in: directory, input: input, output: output, variables: variables).finish()
+  }
+
+  /// The same, without waiting for its end.
+  static func start(
+    _ arguments: [String], in directory: TemporaryDirectory, input: String = "", output: FileHandle? = nil,
+    variables: [String: String] = [:]
+  ) throws -> LotaProcess {
     let process = Process()
     process.executableURL = LotaExecutable.url
     process.arguments = arguments
@@ -82,10 +90,7 @@ enum Lota {
     process.standardOutput = try output ?? FileHandle(forWritingTo: URL(fileURLWithPath: outputFile))
     process.standardError = try FileHandle(forWritingTo: URL(fileURLWithPath: errorFile))
     try process.run()
-    process.waitUntilExit()
-    return LotaResult(
-      arguments: arguments, code: process.terminationStatus, wasSignalled: process.terminationReason == .uncaughtSignal,
-      output: try text(outputFile), errors: try text(errorFile))
+    return LotaProcess(arguments: arguments, process: process, streams: streams)
   }
 
   /// Runs and expects success. Returns what was printed.
@@ -100,8 +105,34 @@ enum Lota {
       sourceLocation: sourceLocation)
     return result
   }
+}
 
-  private static func text(_ path: String) throws -> String {
-    String(decoding: try Data(contentsOf: URL(fileURLWithPath: path)), as: UTF8.self)
+/// One run of the executable on its way.
+struct LotaProcess {
+  let arguments: [String]
+  private let process: Process
+  /// Where its output goes.
+  private let streams: TemporaryDirectory
+
+  init(arguments: [String], process: Process, streams: TemporaryDirectory) {
+    self.arguments = arguments
+    self.process = process
+    self.streams = streams
+  }
+
+  var isRunning: Bool { process.isRunning }
+
+  func signal(_ number: Int32) { kill(process.processIdentifier, number) }
+
+  /// Waits for the end.
+  func finish() throws -> LotaResult {
+    process.waitUntilExit()
+    return LotaResult(
+      arguments: arguments, code: process.terminationStatus, wasSignalled: process.terminationReason == .uncaughtSignal,
+      output: try text("stdout"), errors: try text("stderr"))
+  }
+
+  private func text(_ name: String) throws -> String {
+    String(decoding: try Data(contentsOf: URL(fileURLWithPath: streams.file(name))), as: UTF8.self)
   }
 }
