@@ -87,6 +87,14 @@ let package = Package(
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: strict),
+    .target(name: "AllocationMeter", path: "Tests/AllocationMeter"),
+    .executableTarget(
+      name: "lota-fuzz",
+      dependencies: [
+        "AllocationMeter", "Primitives", "Torch", "Checkpoints", "Tokenizers", "Tickets", "Adaptation", "Evaluation",
+        "Merging", "Experiments", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
+      path: "Tests/Fuzz", swiftSettings: strict),
     .target(name: "TestSupport", dependencies: ["Primitives"], path: "Tests/TestSupport", swiftSettings: strict),
     .testTarget(name: "PrimitivesTests", dependencies: ["Primitives"], swiftSettings: strict),
     .testTarget(

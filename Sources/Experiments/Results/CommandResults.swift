@@ -90,10 +90,19 @@ extension StageRecord {
       peakMemoryBytes: object.peakMemoryBytes, trained: object.trained)
     let validation = FileSystem.join(directory, "validation.jsonl")
     guard FileSystem.exists(validation) else { return }
-    let lines: [ValidationLine] = try String(decoding: try FileSystem.read(validation), as: UTF8.self)
-      .split(whereSeparator: \.isNewline).map { try decode($0, of: instance.label) }
-    curve = lines.compactMap { line in
-      tasks[line.data].map { CurvePoint(step: line.step, task: $0, tokenLoss: line.tokenLoss) }
+    curve = try ValidationFile.points(path: validation, stage: instance.label, tasks: tasks)
+  }
+}
+
+/// `validation.jsonl` of a run.
+package enum ValidationFile {
+  /// - Parameter tasks: names of tasks by their development rows; lines of other files are left out.
+  /// - Throws: ``ExperimentError/unreadableResult(name:reason:)``
+  package static func points(path: String, stage: String, tasks: [String: String]) throws -> [StageRecord.CurvePoint] {
+    let lines: [ValidationLine] = try String(decoding: try FileSystem.read(path), as: UTF8.self)
+      .split(whereSeparator: \.isNewline).map { try decode($0, of: stage) }
+    return lines.compactMap { line in
+      tasks[line.data].map { StageRecord.CurvePoint(step: line.step, task: $0, tokenLoss: line.tokenLoss) }
     }
   }
 }
