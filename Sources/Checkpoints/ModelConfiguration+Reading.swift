@@ -177,7 +177,10 @@ private struct ConfigurationReader {
       return types
     }
     let firstSliding = try integer("max_window_layers") ?? 28
-    return (0..<max(layerCount, 0)).map { $0 >= firstSliding ? "sliding_attention" : "full_attention" }
+    // How many there may be is checked with the other sizes.
+    return (0..<min(max(layerCount, 0), ModelConfiguration.maximumLayerCount)).map {
+      $0 >= firstSliding ? "sliding_attention" : "full_attention"
+    }
   }
 
   /// `rope_scaling` where it says something, else `rope_parameters`; the base frequency may stand in either or outside.

@@ -53,6 +53,8 @@ public struct ModelConfiguration: Equatable, Sendable {
   /// Any of these ends a generation. From `generation_config.json` when it names some, else from `config.json`.
   public let eosTokenIDs: [Int]
 
+  static let maximumLayerCount = 10_000
+
   /// - Parameter path: Only for messages.
   /// - Throws: ``CheckpointError/invalidConfigurationValue(path:key:value:expected:)``
   public init(
@@ -123,7 +125,9 @@ public struct ModelConfiguration: Equatable, Sendable {
       ("max_position_embeddings", maximumPositions), ("sliding_window", slidingWindow ?? 1),
     ]
     for (key, size) in sizes { try check(1...largest ~= size, key, size, "it must be a positive integer below 2^31") }
-    try check(1...10_000 ~= layerCount, "num_hidden_layers", layerCount, "it must be from 1 to 10000")
+    try check(
+      1...Self.maximumLayerCount ~= layerCount, "num_hidden_layers", layerCount,
+      "it must be from 1 to \(Self.maximumLayerCount)")
     try check(
       headCount % keyValueHeadCount == 0, "num_attention_heads", headCount,
       "it must be a multiple of num_key_value_heads (\(keyValueHeadCount))")

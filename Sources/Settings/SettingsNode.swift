@@ -29,6 +29,7 @@ package struct SettingsNode {
   /// - Parameter name: what the file is, for errors: `plan`.
   /// - Throws: ``SettingsError``
   package init(yaml: String, path: String, name: String) throws {
+    try EventScan.check(yaml, path: path)
     do {
       guard let node = try Yams.compose(yaml: yaml) else {
         throw SettingsError(path: path, line: 1, reason: "the file is empty")

@@ -27,10 +27,22 @@ struct TokenizerParts {
     if model.takesPlainBytes { steps.removeLast() }
     preTokenizers = steps
     decoders = try root.optional("decoder").map(TokenDecoder.load) ?? [.joinWithSpaces]
+    try Self.checkGrowth(normalizers.map(\.growth) + preTokenizers.map(\.growth), "normalizer", file)
+    try Self.checkGrowth(decoders.map(\.growth), "decoder", file)
     configuration = try TokenizerConfiguration(directory: directory)
     nextID = model.vocabulary.count
     try addTokens(root)
     if let node = root.optional("post_processor") { postProcessor = try PostProcessor(node) }
+  }
+
+  /// Refuses steps that together make a text very much longer: each may double it.
+  private static func checkGrowth(_ factors: [Int], _ field: String, _ file: String) throws {
+    let limit = 256
+    let growth = factors.reduce(1) { min($0 * min($1, limit + 1), limit + 1) }
+    guard growth <= limit else {
+      throw TokenizerError.unsupportedOption(
+        path: file, field: field, value: "steps that can make a text more than \(limit) times as long")
+    }
   }
 
   /// In the reference's order: the tokens of `tokenizer.json`, those of the configuration, then special tokens named

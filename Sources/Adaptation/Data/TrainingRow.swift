@@ -25,7 +25,8 @@ public enum TrainingRow: Equatable, Sendable {
 /// Turns a row's bytes into a ``TrainingRow``; the first row decides the format unless one is named.
 struct RowParser {
   private(set) var format: RowFormat?
-  private let decoder = JSONDecoder()
+  /// Numbers may be of any size: none of them is read.
+  private static let rules = JSONParser.Rules(keepsNumerals: true)
 
   init(format: RowFormat? = nil) { self.format = format }
 
@@ -55,11 +56,12 @@ struct RowParser {
     guard String(validating: bytes, as: UTF8.self) != nil else {
       throw TrainingDataError.invalidUTF8(location, byte: Self.firstInvalidByte(bytes))
     }
+    guard !bytes.isEmpty else { throw TrainingDataError.malformedJSON(location, reason: "the row is empty") }
     let value: JSONValue
     do {
-      value = try decoder.decode(DecodedJSON.self, from: Data(bytes)).value
-    } catch {
-      throw TrainingDataError.malformedJSON(location, reason: Self.reason(error, bytes))
+      value = try bytes.withUnsafeBytes { try JSONParser.parse($0, rules: Self.rules) }
+    } catch let error as JSONParser.Failure {
+      throw TrainingDataError.malformedJSON(location, reason: "\(error.reason) at byte \(error.offset + 1) of the row")
     }
     guard let fields = value.objectValue else { throw TrainingDataError.notAnObject(location, found: value.kind) }
     return fields
@@ -74,12 +76,6 @@ struct RowParser {
     return valid + 1
   }
 
-  private static func reason(_ error: any Error, _ bytes: [UInt8]) -> String {
-    if bytes.isEmpty { return "the row is empty" }
-    guard case DecodingError.dataCorrupted(let context) = error else { return "not a JSON value" }
-    let detail = (context.underlyingError as NSError?)?.userInfo["NSDebugDescription"] as? String
-    return (detail ?? context.debugDescription).trimmingCharacters(in: CharacterSet(charactersIn: ". \n"))
-  }
 }
 
 /// A row's fields, read with errors that name the row and the field.

@@ -67,11 +67,19 @@ public struct MetricsRecord: Codable, Equatable, Sendable {
     let container = try decoder.container(keyedBy: CodingKeys.self)
     func double(_ key: CodingKeys) throws -> Double { try container.decode(Double?.self, forKey: key) ?? .nan }
     phase = try container.decode(Phase.self, forKey: .phase)
-    step = try container.decode(Int.self, forKey: .step)
+    // Sums of such numbers cannot overflow.
+    func count(_ key: CodingKeys) throws -> Int {
+      let value = try container.decode(Int.self, forKey: key)
+      guard (0...1 << 40).contains(value) else {
+        throw DecodingError.dataCorruptedError(forKey: key, in: container, debugDescription: "no count")
+      }
+      return value
+    }
+    step = try count(.step)
     loss = try double(.loss)
     tokenLoss = try double(.tokenLoss)
-    tokens = try container.decode(Int.self, forKey: .tokens)
-    labels = try container.decode(Int.self, forKey: .labels)
+    tokens = try count(.tokens)
+    labels = try count(.labels)
     seconds = try double(.seconds)
     learningRate = try double(.learningRate)
     iteration = try container.decodeIfPresent(Int.self, forKey: .iteration)

@@ -25,6 +25,12 @@ enum GGUFMerges {
     guard scores.allSatisfy({ !$0.isNaN }) else {
       throw GGUFError.invalidValue(path: file.path, key: key, problem: "holds NaN")
     }
+    // Every place to split a token is looked up twice, which takes the square of its length.
+    if let long = tokens.indices.first(where: { tokens[$0].utf8.count > longestToken }) {
+      throw GGUFError.invalidValue(
+        path: file.path, key: "tokenizer.ggml.tokens",
+        problem: "gives token \(long) \(tokens[long].utf8.count) bytes; at most \(longestToken) are allowed")
+    }
     var idByBytes: [ArraySlice<UInt8>: Int] = [:]
     idByBytes.reserveCapacity(tokens.count)
     for (id, token) in tokens.enumerated() where isMade(kinds[id]) { idByBytes[ArraySlice(token.utf8)] = id }
@@ -42,6 +48,8 @@ enum GGUFMerges {
     }
     return rules.map { (tokens[$0.left], tokens[$0.right]) }
   }
+
+  private static let longestToken = 1000
 
   private struct Rule {
     let left: Int

@@ -28,9 +28,11 @@ public struct StageGraph: Equatable, Sendable {
 
   public init(_ plan: ExperimentPlan) {
     for seed in plan.seeds {
+      var positions: [String: [Int]] = [:]
       for stage in plan.stages {
-        for origin in origins(of: stage, seed: seed) {
+        for origin in origins(of: stage, positions) {
           for own in Self.variations(of: stage, plan) {
+            positions[stage.name, default: []].append(instances.count)
             instances.append(
               StageInstance(
                 stage: stage, seed: seed, variant: origin.variant + own, parent: origin.parent, inputs: origin.inputs))
@@ -57,17 +59,15 @@ public struct StageGraph: Equatable, Sendable {
     }
   }
 
-  private func origins(of stage: ExperimentPlan.Stage, seed: UInt64) -> [Origin] {
-    func positions(_ name: String) -> [Int] {
-      instances.indices.filter { instances[$0].stage.name == name && instances[$0].seed == seed }
-    }
+  /// - Parameter positions: of the seed's instances, by stage.
+  private func origins(of stage: ExperimentPlan.Stage, _ positions: [String: [Int]]) -> [Origin] {
     if case .merge(let names, _) = stage.action {
       return names.reduce([Origin()]) { origins, name in
-        origins.flatMap { origin in positions(name).compactMap { origin.merging($0, instances[$0].variant) } }
+        origins.flatMap { origin in (positions[name] ?? []).compactMap { origin.merging($0, instances[$0].variant) } }
       }
     }
     guard let from = stage.from else { return [Origin()] }
-    return positions(from).map { Origin(parent: $0, variant: instances[$0].variant) }
+    return (positions[from] ?? []).map { Origin(parent: $0, variant: instances[$0].variant) }
   }
 
   /// Every combination of the values that the stage's own settings run through.

@@ -9,6 +9,7 @@ extension ExperimentPlan {
     guard !tasks.isEmpty else { throw refuse(1, "tasks is empty") }
     guard !stages.isEmpty else { throw refuse(1, "stages is empty") }
     var known: Set<String> = []
+    let overFullModels = stagesOverFullModels()
     for stage in stages {
       for name in [stage.from].compactMap({ $0 }) + stage.references where !known.contains(name) {
         let reason = self.stage(name) == nil ? "there is no such stage" : "it must stand before"
@@ -31,7 +32,7 @@ extension ExperimentPlan {
             throw refuse(stage.line, "stage \(stage.name) replays '\(value)', which is no task with rows to train on")
           }
         }
-      } else if let problem = problem(ofMerge: stage, stage.merged) {
+      } else if let problem = problem(ofMerge: stage, stage.merged, overFullModels: overFullModels) {
         throw refuse(stage.line, "stage \(stage.name) \(problem)")
       }
     }
@@ -43,7 +44,35 @@ extension ExperimentPlan {
         throw refuse(second.line, "table: stage \(row.second) does not go on from \(row.first)")
       }
     }
+    try checkRunCount(path: path)
     try checkFiles(path: path)
+  }
+
+  /// Runs of all seeds, stages and varied values that a plan may have.
+  static let maximumRunCount = 10_000
+
+  /// Counts runs without making them: a few lines can stand for very many.
+  private func checkRunCount(path: String) throws {
+    func product(_ factors: [Int]) -> Int {
+      factors.reduce(1) { min($0 * min($1, Self.maximumRunCount + 1), Self.maximumRunCount + 1) }
+    }
+    var counts: [String: Int] = [:]
+    var total = 0
+    for stage in stages {
+      let own = settings(of: stage).map { setting in
+        if case .vary(let values) = setting.value { values.count } else { 1 }
+      }
+      // Of a merge's inputs not all pairs fit; as a limit their product will do.
+      let count = product(own + (stage.merged + [stage.from].compactMap { $0 }).map { counts[$0] ?? 1 })
+      counts[stage.name] = count
+      total += count
+      guard product([total, seeds.count]) <= Self.maximumRunCount else {
+        throw ExperimentError.invalidPlan(
+          path: path, line: stage.line,
+          reason:
+            "with stage \(stage.name) the plan has more than \(Self.maximumRunCount) runs: vary fewer values or seeds")
+      }
+    }
   }
 
   private func checkFiles(path: String) throws {

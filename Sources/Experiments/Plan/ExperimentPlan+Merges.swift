@@ -8,21 +8,29 @@ extension ExperimentPlan {
   public func tasks(of stage: Stage) -> [String] {
     switch stage.action {
     case .train(let task, _): return [task]
-    case .merge(let inputs, _):
-      return inputs.compactMap(self.stage).flatMap(tasks).reduce(into: []) { names, task in
-        if !names.contains(task) { names.append(task) }
-      }
+    case .merge:
+      var seen: Set<String> = [stage.name]
+      var names: [String] = []
+      collectTasks(of: stage, &seen, &names)
+      return names
+    }
+  }
+
+  /// Each stage once, in order: merges of merges reach the same stages by very many ways.
+  private func collectTasks(of stage: Stage, _ seen: inout Set<String>, _ names: inout [String]) {
+    if let task = stage.task, !names.contains(task) { names.append(task) }
+    for name in stage.merged where seen.insert(name).inserted {
+      if let input = self.stage(name) { collectTasks(of: input, &seen, &names) }
     }
   }
 
   /// What can be wrong with a stage that merges others, nil where all is well.
-  func problem(ofMerge stage: Stage, _ inputs: [String]) -> String? {
+  func problem(ofMerge stage: Stage, _ inputs: [String], overFullModels: Set<String>) -> String? {
     if inputs.isEmpty { return "merges no stages: name at least one" }
-    if let twice = inputs.indices.first(where: { inputs[..<$0].contains(inputs[$0]) }) {
-      return "merges '\(inputs[twice])' twice"
-    }
+    var seen: Set<String> = []
+    if let twice = inputs.first(where: { !seen.insert($0).inserted }) { return "merges '\(twice)' twice" }
     if stage.curveInterval != nil { return "merges others and has no steps: leave out 'curve'" }
-    if let name = adapterOfAnotherModel(inputs) {
+    if let name = inputs.first(where: overFullModels.contains) {
       return
         "merges '\(name)', whose adapter belongs to the model that full fine-tuning wrote before it, not to the base"
     }
@@ -59,17 +67,18 @@ extension ExperimentPlan {
     return nil
   }
 
-  /// The first input that trains an adapter over a model that full fine-tuning wrote.
-  private func adapterOfAnotherModel(_ inputs: [String]) -> String? {
-    inputs.first { name in
-      guard let stage = stage(name), stage.task != nil, !writesModel(stage) else { return false }
-      var before = stage.from.flatMap(self.stage)
-      while let other = before {
-        if writesModel(other) { return true }
-        before = other.from.flatMap(self.stage)
-      }
-      return false
+  /// The stages that train an adapter over a model that full fine-tuning wrote.
+  func stagesOverFullModels() -> Set<String> {
+    // Of a stage and all before it.
+    var writing: Set<String> = []
+    var found: Set<String> = []
+    for stage in stages {
+      let isOver = stage.from.map(writing.contains) ?? false
+      let writes = writesModel(stage)
+      if isOver || writes { writing.insert(stage.name) }
+      if isOver, stage.task != nil, !writes { found.insert(stage.name) }
     }
+    return found
   }
 
   private func writesModel(_ stage: Stage) -> Bool {

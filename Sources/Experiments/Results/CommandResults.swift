@@ -57,8 +57,10 @@ private struct EvalObject: Decodable {
 extension TaskScore {
   init(scoreOutput text: String, stage: String) throws {
     let lines: [ScoreLine] = try text.split(whereSeparator: \.isNewline).map { try decode($0, of: stage) }
-    let (loss, labels) = lines.reduce((0.0, 0)) { ($0.0 - $1.logprob, $0.1 + $1.count) }
-    guard labels > 0 else { throw ExperimentError.unreadableResult(name: stage, reason: "no label was scored") }
+    let (loss, labels) = lines.reduce((0.0, 0)) { ($0.0 - $1.logprob, $0.1 &+ $1.count) }
+    guard labels > 0, lines.allSatisfy({ (0...1 << 40).contains($0.count) }) else {
+      throw ExperimentError.unreadableResult(name: stage, reason: "no label was scored")
+    }
     self.init(
       rows: lines.count, labels: labels, tokenLoss: loss / Double(labels), rowLoss: loss / Double(lines.count))
   }

@@ -46,7 +46,8 @@ public struct MergeRecipe: Equatable, Sendable {
     var problems: [String] = []
     if inputs.isEmpty { problems.append("it lists no models") }
     if method.needsBase, base == nil { problems.append("\(method.name) needs a base_model") }
-    for (position, input) in inputs.enumerated() where inputs[..<position].contains(where: { $0.path == input.path }) {
+    var seen: Set<String> = []
+    for input in inputs where !seen.insert(input.path).inserted {
       problems.append("\(input.path) is listed twice")
     }
     if method.combination == .spherical, tunedInputs.count != 1 {

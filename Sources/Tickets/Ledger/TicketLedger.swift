@@ -70,6 +70,15 @@ public struct TicketLedger: Codable, Equatable, Sendable {
     if let task = tasks.first(where: { !Self.isUsable(name: $0.name) }) {
       throw malformed("a task's name is \(JSONValue.quoted(task.name))")
     }
+    if let task = tasks.first(where: { !Self.isPossible($0) }) {
+      throw malformed("task \(task.name) does not own \(task.owned) weights in its tensors")
+    }
+  }
+
+  /// Whether the weights that a task owns, tensor by tensor, are as many as it says; sums of such numbers cannot overflow.
+  private static func isPossible(_ task: Task) -> Bool {
+    task.tensors.values.allSatisfy { (0...Adapter.maximumElementCount).contains($0) }
+      && task.tensors.values.reduce(0, +) == task.owned
   }
 
   /// Whether a task may have the name: letters, digits, `.`, `_` and `-`, no dot first.

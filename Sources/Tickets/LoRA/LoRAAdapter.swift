@@ -69,8 +69,8 @@ public struct LoRAAdapter: Sendable {
     if names.isEmpty, problems.isEmpty { problems.append("it holds no tensors") }
     let ordered = TicketScope.scopedNames(of: names.map { $0 + ".weight" }).map { String($0.dropLast(7)) }
     return try ordered.compactMap { name in
-      let rank = try configuration.rank(of: name)
-      let module = Module(name: name, rank: rank, scale: try configuration.scale(of: name, rank: rank))
+      let rank = configuration.rank(of: name)
+      let module = Module(name: name, rank: rank, scale: configuration.scale(of: name, rank: rank))
       let missing = [module.downName, module.upName].filter { !file.contains($0) }
       problems += missing.map { "tensor \($0) is missing" }
       guard missing.isEmpty else { return nil }

@@ -19,14 +19,14 @@ public struct LoRAConfiguration: Equatable, Sendable {
 
   /// Ranks and alphas of some modules, by regular expression, in the file's order.
   struct Patterns: Equatable, Sendable {
-    var ranks: [(pattern: String, value: Double)] = []
-    var alphas: [(pattern: String, value: Double)] = []
+    var ranks: [Entry] = []
+    var alphas: [Entry] = []
     /// Whether every layer has to have every target.
     var coversAllLayers = true
 
-    static func == (left: Self, right: Self) -> Bool {
-      left.ranks.elementsEqual(right.ranks, by: ==) && left.alphas.elementsEqual(right.alphas, by: ==)
-        && left.coversAllLayers == right.coversAllLayers
+    struct Entry: Equatable, Sendable {
+      let pattern: ModulePattern
+      let value: Double
     }
   }
 
@@ -37,24 +37,23 @@ public struct LoRAConfiguration: Equatable, Sendable {
   }
 
   /// The rank that `module` should have.
-  func rank(of module: String) throws -> Int {
-    try Self.value(of: module, in: patterns.ranks).map { Int($0) } ?? rank
+  func rank(of module: String) -> Int {
+    Self.value(of: module, in: patterns.ranks).map { Int($0) } ?? rank
   }
 
   /// What B A of `module` is multiplied by.
-  func scale(of module: String, rank: Int) throws -> Double {
-    let alpha = try Self.value(of: module, in: patterns.alphas) ?? self.alpha
+  func scale(of module: String, rank: Int) -> Double {
+    let alpha = Self.value(of: module, in: patterns.alphas) ?? self.alpha
     return alpha / (isRankStabilised ? Double(rank).squareRoot() : Double(rank))
   }
 
   /// PEFT's `get_pattern_key`: the first pattern that fits the module's name from some dot to its end.
-  private static func value(of module: String, in patterns: [(pattern: String, value: Double)]) throws -> Double? {
-    try patterns.first { try expression($0.pattern).wholeMatch(in: module) != nil }?.value
+  private static func value(of module: String, in patterns: [Patterns.Entry]) -> Double? {
+    patterns.first { $0.pattern.matches(module) }?.value
   }
 
-  private static func expression(_ pattern: String) throws -> Regex<AnyRegexOutput> {
-    try Regex("(?:.*\\.)?(?:\(pattern))")
-  }
+  /// Of all patterns of a key together: each module's name is compared with all of them.
+  private static let maximumCost = 50_000
 }
 
 // MARK: - Reading
@@ -98,16 +97,25 @@ extension LoRAConfiguration {
 
   private static func patterns(
     _ key: String, of json: JSONValue, path: String
-  ) throws -> [(pattern: String, value: Double)] {
+  ) throws -> [Patterns.Entry] {
     guard let found = json[key], !isUnset(found) else { return [] }
     func malformed(_ expected: String) -> LoRAError {
       .malformed(path: path, key: key, value: found.summary, expected: expected)
     }
     guard case .object(let members) = found else { throw malformed("an object of names and numbers") }
-    return try members.map { pattern, value in
+    var cost = 0
+    return try members.map { text, value in
       guard let number = value.doubleValue, number > 0, number < 1e9 else { throw malformed("positive numbers") }
-      guard (try? expression(pattern)) != nil else { throw malformed("regular expressions") }
-      return (pattern, number)
+      let pattern: ModulePattern
+      do throws(ModulePattern.Malformed) {
+        pattern = try ModulePattern(text)
+      } catch {
+        throw malformed(
+          "regular expressions; \(JSONValue.quoted(String(text.prefix(60)))) cannot be used: \(error.reason)")
+      }
+      cost += pattern.cost
+      guard cost <= maximumCost else { throw malformed("fewer or shorter regular expressions") }
+      return Patterns.Entry(pattern: pattern, value: number)
     }
   }
 

@@ -15,11 +15,11 @@ public struct ChatTemplate: Sendable {
       case nesting = "the nesting"
     }
     /// Expressions and statements evaluated.
-    public var steps = 5_000_000
-    /// Bytes of all texts and lists made, whether or not they are still held.
-    public var allocatedBytes = 1 << 28
+    public var steps = 2_000_000
+    /// Bytes of all texts and lists made, whether or not they are still held, and of what the making of one takes beside them.
+    public var allocatedBytes = 1 << 25
     /// Bytes of the output, and of any one text on the way to it.
-    public var outputBytes = 1 << 25
+    public var outputBytes = 1 << 23
     /// Depth of statements, expressions and macro calls within each other.
     public var nesting = 150
 

@@ -38,7 +38,7 @@ extension Jinja.Evaluator {
   private func evaluateKind(_ expression: Expression, _ scope: Scope) throws -> Value {
     switch expression.kind {
     case .constant(let constant): Value(constant)
-    case .name(let name): lookUp(name, scope)
+    case .name(let name): try lookUp(name, scope)
     case .attribute(let base, let name): try attribute(name, of: try evaluate(base, scope))
     case .binary(let operation, let left, let right): try evaluateBinary(operation, left, right, scope)
     case .call(let function, let arguments): try evaluateCall(function, arguments, scope)
@@ -108,8 +108,10 @@ extension Jinja.Evaluator {
     return try call(target, try evaluate(arguments, scope))
   }
 
-  private func lookUp(_ name: String, _ scope: Scope) -> Value {
-    if let value = scope.value(of: name) { return value }
+  private func lookUp(_ name: String, _ scope: Scope) throws -> Value {
+    let (value, scopes) = scope.find(name)
+    try charge(steps: scopes / 4)
+    if let value { return value }
     if Self.functionNames.contains(name) { return .callable(Jinja.Callable(.function(name))) }
     return .undefined("'\(name)' is undefined")
   }
@@ -178,11 +180,11 @@ extension Jinja.Evaluator {
       guard case .dictionary(let node) = value else {
         throw TemplateFailure("'**' needs a dictionary, got a \(value.typeName)")
       }
+      var given = Set(result.keywords.map(\.name))
+      try charge(steps: node.entries.count)
       for entry in node.entries {
         guard case .string(let name) = entry.key else { throw TemplateFailure("argument names must be strings") }
-        guard !result.keywords.contains(where: { $0.name == name }) else {
-          throw TemplateFailure("'\(name)' is given twice")
-        }
+        guard given.insert(name).inserted else { throw TemplateFailure("'\(name)' is given twice") }
         result.keywords.append((name, entry.value))
       }
     }

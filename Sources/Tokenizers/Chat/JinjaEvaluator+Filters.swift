@@ -57,7 +57,9 @@ extension Jinja.Evaluator {
     func plain() throws -> String {
       _ = try arguments.bound(to: [], in: name)
       let string = try string(of: value)
-      try chargeReading(string)
+      // Most of them change the text scalar by scalar, and may make it longer.
+      try chargeReading(string, factor: 16)
+      try charge(steps: string.utf8.count / 8)
       return string
     }
     switch name {
@@ -121,16 +123,21 @@ extension Jinja.Evaluator {
       limit: limits.outputBytes, indent: indent, separators: separators, sortsKeys: values[3]?.truth ?? false,
       escapesUnicode: values[0]?.truth ?? false)
     try writer.append(value)
-    try charge(steps: writer.text.utf8.count / 16)
+    try charge(steps: writer.text.utf8.count / 8)
     return try text(writer.text)
   }
 
   // MARK: numbers
 
+  /// What is longer is no number, as in Python.
+  private static let longestNumber = 4300
+
   func toFloat(_ value: Value) throws -> Double? {
     switch value {
     case .string(let text):
+      try chargeReading(text)
       var text = Jinja.stripped(text, nil).lowercased()
+      guard text.utf8.count <= Self.longestNumber else { return nil }
       if text.contains("_") {
         guard !text.hasPrefix("_"), !text.hasSuffix("_"), !text.contains("__") else { return nil }
         text.removeAll { $0 == "_" }
@@ -150,7 +157,9 @@ extension Jinja.Evaluator {
     case .bool(let value): return .int(value ? 1 : 0)
     case .string(let text):
       guard (2...36).contains(base) else { throw TemplateFailure("int needs a base from 2 to 36") }
+      try chargeReading(text)
       var digits = Jinja.stripped(text, nil).lowercased()
+      guard digits.utf8.count <= Self.longestNumber else { return fallback }
       if base == 16, let prefix = digits.range(of: "0x") { digits.removeSubrange(prefix) }
       if base == 2, let prefix = digits.range(of: "0b") { digits.removeSubrange(prefix) }
       if base == 8, let prefix = digits.range(of: "0o") { digits.removeSubrange(prefix) }
@@ -233,6 +242,7 @@ extension Jinja.Evaluator {
       guard width <= 10_000 else { throw TemplateFailure("indent cannot indent by \(width)") }
       indentation = String(repeating: " ", count: max(0, width))
     }
+    try chargeReading(string, factor: 32)
     // Jinja appends a newline first, so that a text ending in one keeps an empty last line.
     let lines = Jinja.lines(of: string + "\n")
     try charge(bytes: lines.count * indentation.utf8.count)
@@ -247,6 +257,7 @@ extension Jinja.Evaluator {
     let length = try integer(values[0], 255, in: "truncate")
     let end = try values[2].map { try string(of: $0) } ?? "..."
     let leeway = try integer(values[3].flatMap { $0.isNone ? nil : $0 }, 5, in: "truncate")
+    try chargeReading(text)
     let scalars = Array(text.unicodeScalars)
     let endCount = end.unicodeScalars.count
     guard length >= endCount, leeway >= 0, leeway < .max - length else {

@@ -11,22 +11,23 @@ extension Jinja.Evaluator {
   func formatted(_ format: String, _ arguments: CallArguments) throws -> String {
     let scalars = Array(format.unicodeScalars)
     try chargeReading(format)
-    var result = String.UnicodeScalarView()
+    var result = ""
     var remaining = arguments.positional[...]
     var index = 0
     while index < scalars.count {
       guard scalars[index] == "%" else {
-        result.append(scalars[index])
+        result.unicodeScalars.append(scalars[index])
         index += 1
         continue
       }
       var specification = FormatSpecification()
       index = try specification.read(scalars, from: index + 1)
       if specification.conversion == "%" {
-        result.append("%")
+        result += "%"
         continue
       }
       let value: Value
+      try charge(steps: 1 + arguments.keywords.count / 8)
       if let name = specification.name {
         var named = arguments.keywords.first { $0.name == name }?.value
         if case .dictionary(let node)? = arguments.positional.first, arguments.positional.count == 1 {
@@ -39,14 +40,12 @@ extension Jinja.Evaluator {
         guard let next = remaining.popFirst() else { throw TemplateFailure("the format needs more values") }
         value = next
       }
-      let text = try convert(value, specification)
-      try charge(bytes: text.utf8.count)
-      result.append(contentsOf: text.unicodeScalars)
+      try append(try convert(value, specification), to: &result)
     }
     if let rest = remaining.first, !(remaining.count == 1 && rest.isMapping) {
       throw TemplateFailure("the format has fewer places than values")
     }
-    return String(result)
+    return result
   }
 
   private struct FormatSpecification {
@@ -144,14 +143,14 @@ extension Jinja.Evaluator {
   /// `"{} of {name}".format(…)`, without format specifications.
   func formatted(braces format: String, _ arguments: CallArguments) throws -> String {
     let scalars = Array(format.unicodeScalars)
-    var result = String.UnicodeScalarView()
+    var result = ""
     var automatic = 0
     var index = 0
     while index < scalars.count {
       let scalar = scalars[index]
       let isDoubled = index + 1 < scalars.count && scalars[index + 1] == scalar
       if scalar != "{" && scalar != "}" || isDoubled {
-        result.append(scalar)
+        result.unicodeScalars.append(scalar)
         index += scalar == "{" || scalar == "}" ? 2 : 1
         continue
       }
@@ -164,14 +163,15 @@ extension Jinja.Evaluator {
       }
       let position = field.isEmpty ? automatic : Int(field)
       if field.isEmpty { automatic += 1 }
+      try charge(steps: 1 + arguments.keywords.count / 8)
       let found: Value? =
         position.map { arguments.positional.indices.contains($0) ? arguments.positional[$0] : nil }
         ?? arguments.keywords.first { $0.name == field }?.value
       guard let found else { throw TemplateFailure("the format has no value for '{\(field)}'") }
-      result.append(contentsOf: try string(of: found).unicodeScalars)
+      try append(try string(of: found), to: &result)
       index = end + 1
     }
-    return String(result)
+    return result
   }
 }
 

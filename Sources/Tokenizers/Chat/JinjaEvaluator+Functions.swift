@@ -11,6 +11,8 @@ extension Jinja.Evaluator {
     case "namespace":
       let node = Jinja.NamespaceNode([])
       for (key, value) in try pairs(arguments, for: "namespace") {
+        // Its names are looked for one after the other.
+        try charge(steps: node.attributes.count / 8)
         guard case .string(let name) = key else { throw TemplateFailure("a namespace's names must be strings") }
         try set(name, of: node, to: value)
       }
@@ -22,6 +24,9 @@ extension Jinja.Evaluator {
     case "strftime_now":
       guard case .string(let format)? = try arguments.bound(to: ["format"], in: name)[0] else {
         throw TemplateFailure("strftime_now needs a format")
+      }
+      guard format.utf8.count <= 1000 else {
+        throw TemplateFailure("strftime_now takes a format of at most 1000 bytes")
       }
       return try text(clock(format))
     default: throw TemplateFailure("'\(name)' is undefined")

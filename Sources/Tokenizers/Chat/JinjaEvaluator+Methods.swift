@@ -11,7 +11,7 @@ extension Jinja.Evaluator {
   func callMethod(_ name: String, of receiver: Value, _ arguments: CallArguments) throws -> Value {
     switch receiver {
     case .string(let text):
-      try chargeReading(text)
+      try chargeReading(text, factor: 16)
       return try callStringMethod(name, of: text, arguments)
     case .dictionary(let node): return try callDictionaryMethod(name, of: node, arguments)
     case .sequence(let node): return try callListMethod(name, of: node, arguments)
@@ -117,10 +117,12 @@ extension Jinja.Evaluator {
     case "zfill", "ljust", "rjust", "center": return try padded(text, name, arguments)
     case "partition", "rpartition": return try partition(text, name, arguments)
     case "splitlines":
+      try chargeReading(text, factor: 32)
       let keeps = try arguments.bound(to: ["keepends"], in: name)[0]?.truth ?? false
       return try list(try Jinja.lines(of: text, keepingEnds: keeps).map { try self.text($0) })
     default:
       _ = try arguments.bound(to: [], in: name)
+      try charge(steps: text.utf8.count / 8)
       return try convert(text, name)
     }
   }
@@ -156,8 +158,9 @@ extension Jinja.Evaluator {
     let separator = try optionalString(values[0], in: "split")
     guard separator != "" else { throw TemplateFailure("a string cannot be split at the empty string") }
     let limit = try integer(values[1], -1, in: "split")
-    try charge(steps: text.utf8.count / 8)
+    try chargeReading(text, factor: 32)
     let parts = Jinja.split(text, separator: separator, limit: limit, fromEnd: fromEnd)
+    try charge(steps: parts.count)
     return try list(try parts.map { try self.text($0) })
   }
 
@@ -169,7 +172,10 @@ extension Jinja.Evaluator {
   }
 
   func replaced(_ text: String, _ old: String, _ new: String, limit: Int) throws -> Value {
-    try chargeReading(text)
+    try chargeReading(text, factor: 32)
+    try chargeReading(old)
+    // An occurrence costs far more than the character that it may be.
+    if old.utf8.count < 4 { try charge(steps: text.utf8.count) }
     // Each occurrence grows the text by at most the replacement, so the size is known to be safe beforehand.
     let most = old.isEmpty ? text.utf8.count + 1 : text.utf8.count / max(1, old.utf8.count)
     let (growth, overflow) = most.multipliedReportingOverflow(by: new.utf8.count)
@@ -211,11 +217,16 @@ extension Jinja.Evaluator {
     guard arguments.keywords.isEmpty, (1...3).contains(arguments.positional.count) else {
       throw TemplateFailure("\(name) needs a string")
     }
-    let part = Array(try string(arguments.positional[0], in: name).unicodeScalars)
+    let wanted = try string(arguments.positional[0], in: name)
+    try chargeReading(wanted)
+    let part = Array(wanted.unicodeScalars)
     let scalars = Array(text.unicodeScalars)
     guard let searched = try window(scalars, arguments.positional, in: name) else { return try notFound(name) }
     let start = arguments.positional.count > 1 ? try startOffset(arguments.positional[1], scalars.count, name) : 0
-    if name == "count" { return .int(Jinja.occurrences(of: part, in: searched).count) }
+    if name == "count" {
+      try chargeReading(text, factor: 32)
+      return .int(Jinja.occurrences(of: part, in: searched).count)
+    }
     if name == "find" || name == "index" {
       guard let found = Jinja.firstIndex(of: part, in: searched, from: 0) else { return try notFound(name) }
       return .int(found + start)
@@ -266,6 +277,7 @@ extension Jinja.Evaluator {
 
   private func partition(_ text: String, _ name: String, _ arguments: CallArguments) throws -> Value {
     let separator = try string(arguments.positional.first, in: name)
+    try chargeReading(separator)
     guard !separator.isEmpty, arguments.positional.count == 1 else {
       throw TemplateFailure("\(name) needs a separator")
     }

@@ -90,6 +90,8 @@ extension Jinja.Evaluator {
       guard !overflow, size <= limits.allocatedBytes / MemoryLayout<Value>.stride else {
         throw exceeded(.allocatedBytes)
       }
+      // Before they are made.
+      try charge(bytes: size * MemoryLayout<Value>.stride)
       guard size > 0 else { return try sequence(node.kind == .list ? .list : .tuple, []) }
       var items: [Value] = []
       items.reserveCapacity(size)
@@ -245,8 +247,10 @@ extension Jinja.Evaluator {
         throw TemplateFailure("'in' a string needs a string, got a \(value.typeName)")
       }
       try chargeReading(text)
+      try chargeReading(part)
       return Jinja.firstIndex(of: Array(part.unicodeScalars), in: Array(text.unicodeScalars), from: 0) != nil
     case .sequence(let node):
+      try charge(steps: node.items.count / 8)
       for item in try node.take() where try equals(item, value) { return true }
       return false
     case .dictionary(let node):

@@ -148,8 +148,9 @@ extension Jinja.Evaluator {
   private func sorted<Element>(
     _ items: [Element], reverse: Bool, by key: (Element) throws -> Value
   ) throws -> [Element] {
-    let keyed = try items.map { (key: try key($0), item: $0) }
     try charge(steps: items.count)
+    try charge(bytes: items.count * 4 * MemoryLayout<Value>.stride)
+    let keyed = try items.map { (key: try key($0), item: $0) }
     // Stable in both directions, as Python's sort is.
     let order = try keyed.indices.sorted { left, right in
       let (first, second) = reverse ? (right, left) : (left, right)
@@ -184,6 +185,8 @@ extension Jinja.Evaluator {
     return try iterate(value).filter { item in
       let key = try key(item)
       if case .string(let text) = key { try chargeReading(text) }
+      try charge()
+      try charge(bytes: 4 * MemoryLayout<Value>.stride)
       return seen.insert(try key.hashKey()).inserted
     }
   }

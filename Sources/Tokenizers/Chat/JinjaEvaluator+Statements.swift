@@ -154,6 +154,7 @@ extension Jinja.Evaluator {
 
   private func bind(_ passed: CallArguments, to macro: Jinja.Macro, _ scope: Scope) throws {
     var keywords = passed.keywords
+    try charge(steps: macro.parameters.count * keywords.count / 8)
     for (index, parameter) in macro.parameters.enumerated() {
       let position = keywords.firstIndex { $0.name == parameter.name }
       if index < passed.positional.count {

@@ -49,8 +49,15 @@ extension Jinja {
       if steps > limits.steps { throw exceeded(.steps) }
     }
 
-    /// Counts the work of reading a text once.
-    func chargeReading(_ text: String) throws { try charge(steps: 1 + text.utf8.count / 32) }
+    /// Counts the work of reading a text once, and makes sure that there is room for it: most operations take a text apart into
+    /// scalars, which are `factor` times as large for a while.
+    func chargeReading(_ text: String, factor: Int = 10) throws {
+      try charge(steps: 1 + text.utf8.count / 8)
+      let (room, overflow) = text.utf8.count.multipliedReportingOverflow(by: factor)
+      guard !overflow, text.utf8.count < 1024 || room <= limits.allocatedBytes - allocatedBytes else {
+        throw exceeded(.allocatedBytes)
+      }
+    }
 
     func charge(bytes count: Int) throws {
       let (sum, overflow) = allocatedBytes.addingReportingOverflow(count)
@@ -69,14 +76,25 @@ extension Jinja {
     // MARK: making values
 
     func text(_ text: String) throws -> Value {
-      try charge(bytes: text.utf8.count)
+      try charge(bytes: text.utf8.count + Self.blockBytes)
       return .string(text)
+    }
+
+    /// What a text or node takes beside its content.
+    private static let blockBytes = 32
+    private static let nodeBytes = 160
+
+    /// Adds to a text that is being made; together they stay below the size of a text.
+    func append(_ more: String, to text: inout String) throws {
+      guard text.utf8.count + more.utf8.count <= limits.outputBytes else { throw exceeded(.outputBytes) }
+      try charge(bytes: more.utf8.count)
+      text += more
     }
 
     func text(_ scalars: some Sequence<Unicode.Scalar>) throws -> Value { try text(String(scalars)) }
 
     func sequence(_ kind: SequenceNode.Kind, _ items: [Value]) throws -> Value {
-      try charge(bytes: items.count * MemoryLayout<Value>.stride)
+      try charge(bytes: Self.nodeBytes + items.count * MemoryLayout<Value>.stride)
       let value = Value.sequence(SequenceNode(kind, items))
       guard value.depth <= Jinja.maximumValueDepth else { throw exceeded(.nesting) }
       return value
@@ -94,7 +112,7 @@ extension Jinja {
     }
 
     func dictionary(_ pairs: [(key: Value, value: Value)]) throws -> Value {
-      try charge(bytes: pairs.count * 4 * MemoryLayout<Value>.stride)
+      try charge(bytes: 2 * Self.nodeBytes + pairs.count * 6 * MemoryLayout<Value>.stride)
       for case (.string(let key), _) in pairs { try chargeReading(key) }
       let value = Value.dictionary(try DictionaryNode(pairs))
       guard value.depth <= Jinja.maximumValueDepth else { throw exceeded(.nesting) }
@@ -107,7 +125,7 @@ extension Jinja {
       var writer = Writer(limit: limits.outputBytes)
       try writer.appendString(of: value)
       try charge(bytes: writer.text.utf8.count)
-      try charge(steps: writer.text.utf8.count / 32)
+      try charge(steps: writer.text.utf8.count / 8)
       return writer.text
     }
 

@@ -5,8 +5,8 @@ extension Jinja {
   }
 
   /// The first `limit` occurrences of `part` that do not overlap.
-  static func occurrences(
-    of part: [Unicode.Scalar], in text: [Unicode.Scalar], from start: Int = 0, limit: Int = .max
+  static func occurrences<Element: Equatable>(
+    of part: [Element], in text: [Element], from start: Int = 0, limit: Int = .max
   ) -> [Int] {
     guard limit > 0, start <= text.count else { return [] }
     guard !part.isEmpty else { return Array((start...text.count).prefix(limit)) }
@@ -35,20 +35,31 @@ extension Jinja {
 
   /// `str.replace`; a negative `limit` replaces all.
   static func replacing(_ old: String, with new: String, in text: String, limit: Int = -1) -> String {
-    let scalars = Array(text.unicodeScalars)
-    let part = Array(old.unicodeScalars)
-    let positions = occurrences(of: part, in: scalars, limit: limit < 0 ? .max : limit)
+    let most = limit < 0 ? Int.max : limit
+    guard !old.isEmpty else {
+      var result = ""
+      for (index, scalar) in text.unicodeScalars.enumerated() {
+        if index < most { result += new }
+        result.unicodeScalars.append(scalar)
+      }
+      return text.unicodeScalars.count < most ? result + new : result
+    }
+    // Bytes of whole characters are found only where these stand.
+    let bytes = Array(text.utf8)
+    let part = Array(old.utf8)
+    let positions = occurrences(of: part, in: bytes, limit: most)
     guard !positions.isEmpty else { return text }
-    let replacement = new.unicodeScalars
-    var result = String.UnicodeScalarView()
+    let replacement = Array(new.utf8)
+    var result: [UInt8] = []
+    result.reserveCapacity(bytes.count + positions.count * (replacement.count - part.count))
     var start = 0
     for position in positions {
-      result.append(contentsOf: scalars[start..<position])
-      result.append(contentsOf: replacement)
+      result += bytes[start..<position]
+      result += replacement
       start = position + part.count
     }
-    result.append(contentsOf: scalars[start...])
-    return String(result)
+    result += bytes[start...]
+    return String(decoding: result, as: UTF8.self)
   }
 
   /// `str.strip` and its one-sided forms; `characters` nil means blanks.

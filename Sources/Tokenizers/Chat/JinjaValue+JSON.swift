@@ -25,7 +25,7 @@ extension Jinja {
       case .bool(let value): try writer.append(value ? "true" : "false")
       case .int(let value): try writer.append(String(value))
       case .float(let value): try writer.append(Self.number(value))
-      case .string(let value): try writer.append(quoted(value))
+      case .string(let value): try writer.append(try quoted(value))
       case .sequence(let node) where node.kind == .list || node.isTuple:
         try appendItems(count: node.items.count, "[", "]", level: level) { writer, index in
           try writer.append(node.items[index], level: level + 1)
@@ -35,7 +35,7 @@ extension Jinja {
         if sortsKeys { entries.sort { Jinja.precedes($0.key, $1.key) } }
         try appendItems(count: entries.count, "{", "}", level: level) { writer, index in
           let entry = entries[index]
-          try writer.writer.append(writer.quoted(entry.key) + writer.keySeparator)
+          try writer.writer.append(try writer.quoted(entry.key) + writer.keySeparator)
           try writer.append(entry.value, level: level + 1)
         }
       default: throw TemplateFailure("a \(value.typeName) cannot be written as JSON")
@@ -82,31 +82,34 @@ extension Jinja {
       }
     }
 
-    private func quoted(_ text: String) -> String {
-      var result = String.UnicodeScalarView()
-      result.append("\"")
+    private func quoted(_ text: String) throws -> String {
+      var result = ""
+      var escapes = 0
+      result += "\""
       for scalar in text.unicodeScalars {
+        guard text.utf8.count + escapes <= writer.limit else { throw Writer.TooLong() }
         switch scalar {
         case "\"", "\\":
-          result.append("\\")
-          result.append(scalar)
-        case "\n": result.append(contentsOf: "\\n".unicodeScalars)
-        case "\r": result.append(contentsOf: "\\r".unicodeScalars)
-        case "\t": result.append(contentsOf: "\\t".unicodeScalars)
-        case "\u{8}": result.append(contentsOf: "\\b".unicodeScalars)
-        case "\u{C}": result.append(contentsOf: "\\f".unicodeScalars)
+          result += "\\"
+          result.unicodeScalars.append(scalar)
+        case "\n": result += "\\n"
+        case "\r": result += "\\r"
+        case "\t": result += "\\t"
+        case "\u{8}": result += "\\b"
+        case "\u{C}": result += "\\f"
         default:
           if scalar.value < 0x20 || (escapesUnicode && scalar.value > 0x7E) {
+            escapes += 12
             for unit in String(scalar).utf16 {
-              result.append(contentsOf: ("\\u" + Jinja.hexadecimal(UInt32(unit), width: 4)).unicodeScalars)
+              result += "\\u" + Jinja.hexadecimal(UInt32(unit), width: 4)
             }
           } else {
-            result.append(scalar)
+            result.unicodeScalars.append(scalar)
           }
         }
       }
-      result.append("\"")
-      return String(result)
+      result += "\""
+      return result
     }
   }
 

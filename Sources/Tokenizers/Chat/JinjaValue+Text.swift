@@ -28,7 +28,7 @@ extension Jinja {
       case .bool(let value): try append(value ? "True" : "False")
       case .int(let value): try append(String(value))
       case .float(let value): try append(Jinja.description(of: value))
-      case .string(let value): try append(Jinja.quoted(value))
+      case .string(let value): try append(try Jinja.quoted(value, limit: limit))
       case .sequence(let node): try appendSequence(node)
       case .dictionary(let node):
         try append("{")
@@ -104,29 +104,32 @@ extension Jinja {
   }
 
   /// `repr(str)`.
-  static func quoted(_ text: String) -> String {
+  static func quoted(_ text: String, limit: Int) throws -> String {
+    var escapes = 0
     let scalars = text.unicodeScalars
     let quote: Unicode.Scalar = scalars.contains("'") && !scalars.contains("\"") ? "\"" : "'"
-    var result = String.UnicodeScalarView()
-    result.append(quote)
+    var result = ""
+    result.unicodeScalars.append(quote)
     for scalar in scalars {
       switch scalar {
       case quote, "\\":
-        result.append("\\")
-        result.append(scalar)
-      case "\n": result.append(contentsOf: "\\n".unicodeScalars)
-      case "\r": result.append(contentsOf: "\\r".unicodeScalars)
-      case "\t": result.append(contentsOf: "\\t".unicodeScalars)
+        result += "\\"
+        result.unicodeScalars.append(scalar)
+      case "\n": result += "\\n"
+      case "\r": result += "\\r"
+      case "\t": result += "\\t"
       default:
         if isPrintable(scalar) {
-          result.append(scalar)
+          result.unicodeScalars.append(scalar)
         } else {
-          result.append(contentsOf: escaped(scalar).unicodeScalars)
+          escapes += 10
+          guard text.utf8.count + escapes <= limit else { throw Writer.TooLong() }
+          result += escaped(scalar)
         }
       }
     }
-    result.append(quote)
-    return String(result)
+    result.unicodeScalars.append(quote)
+    return result
   }
 
   private static func escaped(_ scalar: Unicode.Scalar) -> String {

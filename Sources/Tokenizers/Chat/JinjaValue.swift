@@ -19,6 +19,10 @@ extension Jinja {
   /// Nesting of containers, kept small so that recursion over values is safe.
   static let maximumValueDepth = 100
 
+  /// Values in a tuple that is a key, those of tuples in it included: as one may hold another many times, few nodes can stand for
+  /// very many values.
+  static let maximumKeySize = 1000
+
   final class SequenceNode {
     enum Kind: Equatable {
       case list, tuple, keys, values, items, generator
@@ -29,6 +33,8 @@ extension Jinja {
     let kind: Kind
     private(set) var items: [Value]
     let depth: Int
+    /// Of all tuples and what they hold, written out; what is shared counts each time.
+    let size: Int
     let holdsNamespace: Bool
     /// Why a generator cannot give its items; Python too finds out only when they are asked for.
     let failure: TemplateFailure?
@@ -38,6 +44,7 @@ extension Jinja {
       self.items = items
       self.failure = failure
       depth = 1 + (items.map(\.depth).max() ?? 0)
+      size = items.reduce(1) { min($0 + $1.size, Jinja.maximumKeySize + 1) }
       holdsNamespace = items.contains(where: \.holdsNamespace)
     }
 
@@ -165,13 +172,18 @@ extension Jinja {
       self.variables = variables
     }
 
-    func value(of name: String) -> Value? {
+    func value(of name: String) -> Value? { find(name).value }
+
+    /// The value, and in how many scopes it was looked for.
+    func find(_ name: String) -> (value: Value?, scopes: Int) {
       var scope: Scope? = self
+      var count = 0
       while let current = scope {
-        if let value = current.variables[name] { return value }
+        count += 1
+        if let value = current.variables[name] { return (value, count) }
         scope = current.parent
       }
-      return nil
+      return (nil, count)
     }
   }
 }
@@ -213,6 +225,10 @@ extension Jinja.Value {
     case .dictionary(let node): node.depth
     default: 0
     }
+  }
+
+  var size: Int {
+    if case .sequence(let node) = self { node.size } else { 1 }
   }
 
   /// Namespaces change, so that one inside another could contain itself.
@@ -274,6 +290,8 @@ extension Jinja.Value {
     case .int(let value): return .int(value)
     case .float(let value): return Int(exactly: value).map { .int($0) } ?? .float(value)
     case .string(let value): return .text(Jinja.ExactText(value))
+    case .sequence(let node) where node.isTuple && node.size > Jinja.maximumKeySize:
+      throw TemplateFailure("a tuple of more than \(Jinja.maximumKeySize) values cannot be a key")
     case .sequence(let node) where node.isTuple: return .tuple(try node.items.map { try $0.hashKey() })
     case .namespace(let node): return .object(ObjectIdentifier(node))
     case .callable(let node): return .object(ObjectIdentifier(node))

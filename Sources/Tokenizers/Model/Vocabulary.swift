@@ -2,8 +2,8 @@ internal import Primitives
 
 /// The model's tokens, both ways. Keys are UTF-8 bytes.
 struct Vocabulary: Sendable {
-  /// A larger id is refused: it would only be a corrupt file.
-  static let maximumID = 1 << 24
+  /// A larger id is refused: it would only be a corrupt file, for which the table by id would be very large.
+  static let maximumID = 1 << 20
 
   private var table: ByteTable
   /// By id; nil where the ids have a hole.

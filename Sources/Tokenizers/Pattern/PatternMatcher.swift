@@ -3,6 +3,11 @@ struct PatternMatcher {
   private let bytes: UnsafeBufferPointer<UInt8>
   private let range: Range<Int>
   private var stack: [Choice] = []
+  /// How many more steps may be taken.
+  private var steps: Int
+
+  /// Patterns that real tokenizers use take a few steps a byte; one that tries the same again and again is stopped here.
+  private static let stepsPerByte = 5000
 
   /// Where to go on when the present way fails.
   private struct Choice {
@@ -18,9 +23,11 @@ struct PatternMatcher {
   init(bytes: UnsafeBufferPointer<UInt8>, range: Range<Int>) {
     self.bytes = bytes
     self.range = range
+    steps = (range.count + 4) * Self.stepsPerByte
   }
 
-  /// All matches from left to right; an empty one is left out where the previous match ended.
+  /// All matches from left to right; an empty one is left out where the previous match ended. A pattern that takes more than
+  /// ``stepsPerByte`` finds nothing more in the text.
   static func matches(
     of program: PatternProgram, in bytes: UnsafeBufferPointer<UInt8>, range: Range<Int>,
     into found: inout [Range<Int>]
@@ -37,7 +44,7 @@ struct PatternMatcher {
           continue
         }
       }
-      guard position < range.upperBound else { return }
+      guard position < range.upperBound, matcher.steps > 0 else { return }
       position += UTF8Text.scalar(in: bytes, at: position).length
     }
   }
@@ -49,6 +56,8 @@ struct PatternMatcher {
     var index = 0
     var position = start
     while true {
+      steps -= 1
+      guard steps > 0 else { return nil }
       if let next = step(program, index, &position) {
         guard next >= 0 else { return position }
         index = next
@@ -101,6 +110,7 @@ struct PatternMatcher {
       count += 1
       if count == minimum { floor = cursor }
     }
+    steps -= count
     guard floor >= 0 else { return nil }
     position = cursor
     if greed == .greedy, cursor > floor {

@@ -9,6 +9,8 @@ struct PatternParser {
   private var depth = 0
   private static let maximumDepth = 64
   private static let maximumRepetition = 1000
+  /// One behind the other: `a{2}{2}`.
+  private static let maximumStackedRepetitions = 8
 
   private init(_ source: [UInt8]) { scalars = UTF8Text.scalars(of: source) }
 
@@ -57,7 +59,10 @@ struct PatternParser {
 
   private mutating func repeated(_ atom: PatternSyntax) throws(PatternError) -> PatternSyntax {
     var result = atom
+    var count = 0
     while true {
+      guard count <= Self.maximumStackedRepetitions else { throw PatternError(reason: "nested too deeply") }
+      count += 1
       let minimum: Int
       let maximum: Int?
       var isInterval = false

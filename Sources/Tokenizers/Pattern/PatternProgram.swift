@@ -18,13 +18,20 @@ package struct PatternProgram: Sendable {
 
   private(set) var instructions: [Instruction] = []
   private static let maximumLength = 20_000
+  /// Parts compiled: what is empty makes no instructions however often it is repeated, and programs within a program count too.
+  private static let maximumWork = 100_000
 
   package init(_ source: [UInt8]) throws(PatternError) {
     try self.init(PatternParser.parse(source))
   }
 
   init(_ syntax: PatternSyntax) throws(PatternError) {
-    try compile(syntax)
+    var work = 0
+    try self.init(syntax, &work)
+  }
+
+  private init(_ syntax: PatternSyntax, _ work: inout Int) throws(PatternError) {
+    try compile(syntax, &work)
     instructions.append(.match)
   }
 
@@ -37,33 +44,36 @@ package struct PatternProgram: Sendable {
     }
   }
 
-  private mutating func compile(_ syntax: PatternSyntax) throws(PatternError) {
-    guard instructions.count < Self.maximumLength else { throw PatternError(reason: "too long when expanded") }
+  private mutating func compile(_ syntax: PatternSyntax, _ work: inout Int) throws(PatternError) {
+    work += 1
+    guard instructions.count < Self.maximumLength, work <= Self.maximumWork else {
+      throw PatternError(reason: "too long when expanded")
+    }
     switch syntax {
     case .empty: break
     case .set(let set): instructions.append(.set(set))
-    case .sequence(let parts): for part in parts { try compile(part) }
-    case .alternatives(let parts): try compile(alternatives: parts)
+    case .sequence(let parts): for part in parts { try compile(part, &work) }
+    case .alternatives(let parts): try compile(alternatives: parts, &work)
     case .repetition(let body, let minimum, let maximum, let greed):
-      try compile(body, minimum: minimum, maximum: maximum, greed: greed)
+      try compile(body, minimum: minimum, maximum: maximum, greed: greed, &work)
     case .lookahead(let body, let isNegative):
-      instructions.append(.lookahead(try PatternProgram(body), isNegative: isNegative))
+      instructions.append(.lookahead(try PatternProgram(body, &work), isNegative: isNegative))
     case .lookbehind(let set, let isNegative): instructions.append(.lookbehind(set, isNegative: isNegative))
     case .assertion(let assertion): instructions.append(.assertion(assertion))
-    case .atomic(let body): instructions.append(.atomic(try PatternProgram(body)))
+    case .atomic(let body): instructions.append(.atomic(try PatternProgram(body, &work)))
     }
   }
 
-  private mutating func compile(alternatives parts: [PatternSyntax]) throws(PatternError) {
+  private mutating func compile(alternatives parts: [PatternSyntax], _ work: inout Int) throws(PatternError) {
     var jumps: [Int] = []
     for (index, part) in parts.enumerated() {
       guard index + 1 < parts.count else {
-        try compile(part)
+        try compile(part, &work)
         break
       }
       let fork = instructions.count
       instructions.append(.match)
-      try compile(part)
+      try compile(part, &work)
       jumps.append(instructions.count)
       instructions.append(.match)
       instructions[fork] = .fork(preferred: fork + 1, other: instructions.count)
@@ -72,7 +82,7 @@ package struct PatternProgram: Sendable {
   }
 
   private mutating func compile(
-    _ body: PatternSyntax, minimum: Int, maximum: Int?, greed: PatternSyntax.Greed
+    _ body: PatternSyntax, minimum: Int, maximum: Int?, greed: PatternSyntax.Greed, _ work: inout Int
   ) throws(PatternError) {
     if case .set(let set) = body {
       instructions.append(.run(set, minimum: minimum, maximum: maximum ?? .max, greed))
@@ -80,10 +90,10 @@ package struct PatternProgram: Sendable {
     }
     guard greed != .possessive else {
       let inner = PatternSyntax.repetition(body, minimum: minimum, maximum: maximum, .greedy)
-      instructions.append(.atomic(try PatternProgram(inner)))
+      instructions.append(.atomic(try PatternProgram(inner, &work)))
       return
     }
-    for _ in 0..<minimum { try compile(body) }
+    for _ in 0..<minimum { try compile(body, &work) }
     func fork(into: Int, past: Int) -> Instruction {
       greed == .greedy ? .fork(preferred: into, other: past) : .fork(preferred: past, other: into)
     }
@@ -92,14 +102,14 @@ package struct PatternProgram: Sendable {
       for _ in minimum..<maximum {
         forks.append(instructions.count)
         instructions.append(.match)
-        try compile(body)
+        try compile(body, &work)
       }
       for index in forks { instructions[index] = fork(into: index + 1, past: instructions.count) }
     } else {
       guard !body.canBeEmpty else { throw PatternError(reason: "an unbounded repetition of something empty") }
       let start = instructions.count
       instructions.append(.match)
-      try compile(body)
+      try compile(body, &work)
       instructions.append(.jump(start))
       instructions[start] = fork(into: start + 1, past: instructions.count)
     }

@@ -16,7 +16,14 @@ struct PostProcessor: Sendable {
     case "Sequence":
       templates = try node.required("processors").elements().flatMap { try PostProcessor($0).templates }
     case "ByteLevel": break
-    case "TemplateProcessing": templates = [try Self.template(node)]
+    case "TemplateProcessing":
+      let template = try Self.template(node)
+      // One after the other, several templates that write the text twice would make it grow beyond all bounds.
+      guard template.count(where: { $0 == .sequence }) <= 1 else {
+        throw TokenizerError.unsupportedOption(
+          path: node.file, field: "\(node.field).single", value: "a template that writes the text more than once")
+      }
+      templates = [template]
     case "RobertaProcessing", "BertProcessing":
       templates = [[.ids([try Self.pairID(node, "cls")]), .sequence, .ids([try Self.pairID(node, "sep")])]]
     default: throw node.unsupportedComponent(type)
@@ -40,6 +47,7 @@ struct PostProcessor: Sendable {
 
   private static func template(_ node: JSONNode) throws -> [Part] {
     let special = node.optional("special_tokens")
+    var count = 0
     return try node.required("single").elements().map { element in
       if let sequence = element.optional("Sequence") {
         let name = try sequence.required("id")
@@ -54,9 +62,18 @@ struct PostProcessor: Sendable {
       guard let entry = special?.optional(name) else {
         throw TokenizerError.unknownToken(path: node.file, field: token.field, token: name)
       }
-      return .ids(try entry.required("ids").elements().map { try id($0, token: name) })
+      let ids = try entry.required("ids").elements()
+      count += ids.count
+      guard count <= maximumTokenCount else {
+        throw TokenizerError.unsupportedOption(
+          path: node.file, field: "\(node.field).single", value: "a template of more than \(maximumTokenCount) tokens")
+      }
+      return .ids(try ids.map { try id($0, token: name) })
     }
   }
+
+  /// Special tokens that a template may put around a text.
+  private static let maximumTokenCount = 1000
 
   func apply(_ ids: [Int]) -> [Int] {
     templates.reduce(ids) { ids, template in

@@ -57,6 +57,15 @@ enum PreTokenizer: Sendable {
     return .metaspace(replacement: replacement, scheme, splits: try node.flag("split", default: true))
   }
 
+  /// How many times as long it can make a text.
+  var growth: Int {
+    switch self {
+    case .split, .splitScalars: 1
+    case .prefixSpace, .byteAlphabet: 2
+    case .metaspace(let replacement, _, _): 2 * replacement.count
+    }
+  }
+
   func apply(_ pieces: inout Pieces) {
     switch self {
     case .split(.words(let pattern), .isolated, _):

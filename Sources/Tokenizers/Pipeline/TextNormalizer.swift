@@ -28,6 +28,18 @@ enum TextNormalizer: Sendable {
     }
   }
 
+  /// How many times as long it can make a text, as far as the file decides that; Unicode's own forms count as 1.
+  var growth: Int {
+    switch self {
+    case .form, .lowercase, .strip, .stripAccents: 1
+    case .prepend(let prefix): 1 + prefix.count
+    case .replace(.literal(let literal), let content): max(1, (content.count + literal.count) / max(1, literal.count))
+    // Also between any two bytes.
+    case .replace(_, let content): 1 + content.count
+    case .byteLevel: 2
+    }
+  }
+
   func apply(_ text: [UInt8]) -> [UInt8] {
     switch self {
     case .form(let form): return form.normalize(text)

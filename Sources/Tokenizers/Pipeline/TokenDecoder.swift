@@ -39,6 +39,18 @@ enum TokenDecoder: Equatable, Sendable {
   }
 }
 
+extension TokenDecoder {
+  /// How many times as long it can make a token's text.
+  var growth: Int {
+    switch self {
+    case .byteLevel, .byteFallback, .fuse, .strip: 1
+    case .joinWithSpaces, .metaspace: 2
+    case .replaceLiteral(let pattern, let content):
+      pattern.isEmpty ? 1 : max(1, (content.count + pattern.count - 1) / pattern.count)
+    }
+  }
+}
+
 /// Part of a token on its way to text; `ends` marks the token's last part.
 struct TokenFragment: Equatable, Sendable {
   var bytes: [UInt8]

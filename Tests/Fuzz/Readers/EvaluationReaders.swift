@@ -34,7 +34,7 @@ extension FuzzReader {
   ) {
     let line = """
       {"row": 1, "prompt": "p", "target": "a", "prediction": "b", "tokens": [1, 2], "logprob": -0.5, "count": 2,\
-       "choices": [{"label": "a", "logprob": -1.0, "count": 1, "bytes": 1, "target": true}], "scores": {"match": true, "f": 0.5}}
+       "choices": [{"label": "a", "logprob": -1.0, "count": 1, "bytes": 1, "right": true}], "scores": {"match": true, "f": 0.5}}
       """
     return [FuzzInput(.jsonLines, line + "\n" + line.replacing("\"row\": 1", with: "\"row\": 2") + "\n")]
   } open: { workspace in
