@@ -203,6 +203,58 @@ import Torch
       try checkpoints(small.home) == ["2-adaptation-000000001.safetensors", "2-adaptation-000000002.safetensors"])
   }
 
+  // MARK: - After numbers that went wrong
+
+  @Test("a weight that is spoiled on the way: the last checkpoint is good") func afterDamage() throws {
+    final class Holder { weak var small: SmallRun? }
+    let whole = try SmallRun()
+    _ = try whole.run.run()
+    let home: TemporaryDirectory
+    do {
+      let holder = Holder()
+      let small = try SmallRun(
+        stop: { report in
+          if report.record.phase == .adaptation, report.record.step == 3 {
+            try? holder.small?.model.parameter(named: "model.norm.weight")?.value.fill(.nan)
+          }
+          return false
+        }, saveEvery: 1)
+      holder.small = small
+      home = small.home
+      #expect(throws: TrainingError.weightNotFinite(phase: .adaptation, step: 4, tensor: "model.norm.weight")) {
+        try small.run.run()
+      }
+    }
+    let resumed = try SmallRun(stop: { _ in false }, goingOnFrom: home)
+    #expect(resumed.notes.contains("going on after step 3 of adaptation"))
+    _ = try resumed.run.run()
+    #expect(try Self.artefacts(resumed) == Self.artefacts(whole))
+  }
+
+  @Test("a rate that overflows: the last checkpoint is good") func afterOverflow() throws {
+    let whole = try SmallRun()
+    _ = try whole.run.run()
+    let home = try interrupted(after: 2)
+    do {
+      let small = try SmallRun(stop: { _ in false }, goingOnFrom: home, saveEvery: 1) {
+        $0.training.learningRate = 1e38
+      }
+      let error = #expect(throws: TrainingError.self) { try small.run.run() }
+      guard case .updateNotFinite(.adaptation, 3, _, 1e38)? = error else {
+        Issue.record("\(String(describing: error))")
+        return
+      }
+    }
+    let resumed = try SmallRun(stop: { _ in false }, goingOnFrom: home)
+    _ = try resumed.run.run()
+    #expect(try Self.artefacts(resumed) == Self.artefacts(whole))
+  }
+
+  @Test("an infinite rate is refused", arguments: [Double.infinity, .nan]) func infiniteRate(_ rate: Double) throws {
+    let error = #expect(throws: TrainingError.self) { try SmallRun { $0.training.learningRate = rate } }
+    #expect(error == .invalidOption(name: "learning-rate", value: "\(rate)", expected: "a positive number"))
+  }
+
   // MARK: - What must be the same
 
   @Test("other options, and the one that may change") func otherOptions() throws {
