@@ -38,4 +38,15 @@ struct HostileRowTests {
       try MetricsRecord.read(path: directory("metrics.jsonl"))
     }
   }
+
+  /// Every turn was rendered and encoded with all before it, in the square of their number.
+  @Test func turnsAreBounded() throws {
+    func row(_ count: Int) -> String {
+      let turn = #"{"role": "assistant", "content": " 12 "}"#
+      return #"{"messages": ["# + [String](repeating: turn, count: count).joined(separator: ", ") + "]}"
+    }
+    let error = try expectEnds(within: 3) { try #require(throws: TrainingDataError.self) { try load(row(2000)) } }
+    #expect(error.description.contains("the assistant's 2000 turns"))
+    #expect(try load(row(100), maximumLength: 10_000).rows.count == 1)
+  }
 }

@@ -100,6 +100,13 @@ private struct ConversationText {
     }
     let whole = try render(messages.count, prompt: false)
     text = String(decoding: whole, as: UTF8.self)[...]
+    let turns = messages.count(where: \.isLearned)
+    guard whole.count <= Self.maximumWork / max(1, turns) else {
+      throw TrainingDataError.wrongType(
+        location, field: "messages",
+        expected: "fewer or shorter (each of the assistant's \(turns) turns is found in the whole text): split the row",
+        found: "\(whole.count) bytes of text")
+    }
     for (index, message) in messages.enumerated() where message.isLearned {
       let before = try render(index, prompt: true)
       let through = index == messages.count - 1 ? whole : try render(index + 1, prompt: false)
@@ -112,6 +119,9 @@ private struct ConversationText {
       learned.append(start..<text.utf8.index(start, offsetBy: length))
     }
   }
+
+  /// Bytes of the text times turns that are learned: each of them is rendered and encoded with all that stands before.
+  private static let maximumWork = 4 << 20
 
   private static func learnedLength(_ turn: ArraySlice<UInt8>, content: String) -> Int {
     let blank: (UInt8) -> Bool = { $0 == 0x20 || (0x09...0x0D).contains($0) }

@@ -25,6 +25,8 @@ extension FuzzReader {
         #"[{"text": "a"}, {"text": "b, [c] \"d\""}]"#,
       ]),
       hostile: inputs([
+        #"{"messages": ["# + String(repeating: #"{"role": "assistant", "content": " 12 "},"#, count: 2000)
+          + #"{"role": "assistant", "content": "a"}]}"#,
         #"{"text": [["# + nested, #"{"text": "a", "x": "# + nested + "1" + String(repeating: "]", count: 400) + "}",
       ]))
   } open: { workspace in
