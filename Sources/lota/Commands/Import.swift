@@ -1,5 +1,6 @@
 import ArgumentParser
 import Checkpoints
+import Reports
 import Torch
 
 struct Import: ParsableCommand {
@@ -24,6 +25,18 @@ struct Import: ParsableCommand {
   func run() throws {
     let type = DType(configurationName: dtype) ?? .float32
     let summary = try GGUFImporter.importModel(from: file, to: output.out, dtype: type, overwrite: output.overwrite)
-    Output.result("\(output.out): \(summary)")
+    Output.result(text(summary))
+  }
+
+  private func text(_ summary: GGUFImporter.Summary) -> String {
+    let types = summary.storedTypes.sorted { ($1.value, $0.key) < ($0.value, $1.key) }.map { "\($0.key) \($0.value)" }
+    return [
+      "model    \(output.out)\(summary.modelName.map { " (\($0))" } ?? "")",
+      "weights  \(summary.parameterCount) in \(summary.tensorCount) tensors, \(summary.layerCount) layers, "
+        + "vocabulary \(summary.vocabularySize)\(summary.tiesEmbeddings ? ", head tied to the embedding" : "")",
+      "read as  \(types.joined(separator: ", "))",
+      "size     \(NumberText.bytes(summary.byteCount)) in \(dtype)",
+      "chat     \(summary.hasChatTemplate ? "has a template" : "no template")",
+    ].joined(separator: "\n")
   }
 }
