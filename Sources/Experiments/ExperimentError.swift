@@ -10,6 +10,8 @@ public enum ExperimentError: Error, Equatable, Sendable {
   case unreadableResult(name: String, reason: String)
   case notMergeable(name: String, reason: String)
   case busy(path: String)
+  /// The user ended the run in the middle of a stage, or of its scores.
+  case interrupted(name: String)
 }
 
 extension ExperimentError: CustomStringConvertible, LocalizedError {
@@ -25,6 +27,7 @@ extension ExperimentError: CustomStringConvertible, LocalizedError {
         + "mend it and run the plan again: finished stages stay"
     case .unreadableResult(let name, let reason): "stage \(name): its result cannot be read: \(reason)"
     case .notMergeable(let name, let reason): "stage \(name) cannot merge: \(reason)"
+    case .interrupted(let name): "stopped in stage \(name): the same command goes on from here"
     case .busy(let path): "\(path): another run of a plan is at work here; wait for its end or use another --out"
     }
   }

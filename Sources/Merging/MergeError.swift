@@ -15,6 +15,8 @@ public enum MergeError: Error, Equatable, Sendable {
   /// A directory of results of other inputs.
   case otherSearch(path: String)
   case unreadableSearch(path: String, line: Int, reason: String)
+  /// Another process searches in the directory.
+  case searchInUse(path: String)
   case noFiniteScore
 }
 
@@ -38,6 +40,7 @@ extension MergeError: CustomStringConvertible, LocalizedError {
       "\(path): it holds a search over other inputs, rows or options: use another directory, or remove this one"
     case .unreadableSearch(let path, let line, let reason):
       "\(path):\(line): not a line of a search: \(reason); remove it, and only that candidate is merged again"
+    case .searchInUse(let path): "\(path): another search is at work here; wait for its end or use another directory"
     case .noFiniteScore: "no candidate has a finite score: look at the inputs and the rows"
     case .nothingChanged: "the merged adapter would change nothing: look at the weights of the recipe"
     }

@@ -71,6 +71,40 @@ struct ExperimentCommandTests {
     #expect(try FileSystem.contents(of: directory.file("out/stages")).sorted() == stages.sorted())
   }
 
+  @Test("Ctrl-C ends the step and saves; the same command goes on, to the same bytes")
+  func interrupted() throws {
+    let workspace = try Self.workspace()
+    let directory = workspace.directory
+    try directory.write(
+      """
+      tasks: {sql: {train: sql.train.jsonl, test: sql.test.jsonl}}
+      stages: {s: {train: sql, steps: 300, calibration-steps: 2, batch-size: 2, learning-rate: 1e-3}}
+      """, to: "plan.yaml")
+    let command = ["experiment", "plan.yaml", "--model", "model", "--data", "rows", "--out"]
+    func stages(_ out: String) throws -> [String] { try FileSystem.contents(of: directory.file("\(out)/stages")) }
+    #expect(try Lota.run(command + ["whole"], in: directory).code == 0)
+
+    let process = try Lota.start(command + ["out"], in: directory)
+    func isUnderway() -> Bool {
+      guard let stage = try? stages("out").first else { return false }
+      return (try? directory.text("out/stages/\(stage)/run/metrics.jsonl"))?.contains("adaptation") == true
+    }
+    while process.isRunning, !isUnderway() { usleep(2000) }
+    process.signal(SIGINT)
+    let stopped = try process.finish()
+    #expect(stopped.code == 1 && stopped.errors.contains("Error: stopped in stage s: the same command goes on"))
+
+    let resumed = try Lota.run(command + ["out"], in: directory)
+    #expect(resumed.code == 0, "\(resumed.errors)")
+    let stage = try #require(try stages("out").first)
+    #expect(try stages("out") == stages("whole") && stage.hasPrefix("s.seed0."))
+    #expect(try directory.text("out/stages/\(stage)/log.txt").contains("note: going on after step "))
+    for name in try FileSystem.contents(of: directory.file("whole/stages/\(stage)/run/adapter")) {
+      let file = "stages/\(stage)/run/adapter/\(name)"
+      #expect(try directory.contents("out/" + file) == directory.contents("whole/" + file), "\(name)")
+    }
+  }
+
   @Test func refusals() throws {
     let workspace = try Self.workspace()
     let directory = workspace.directory

@@ -86,6 +86,29 @@ struct ExperimentRunTests {
     _ = try run(folder, try folder.plan(Self.plan), second)
     #expect(trainings(second).count == 7)
     #expect(StandIn.value("--data", second.commands[0]) == folder("b.train.jsonl"))
+    // In the same directory, where what it needs to go on may lie.
+    #expect(second.commands[0] == first.commands[5] && second.commands[0].contains("--resume"))
+    #expect(try !FileSystem.contents(of: folder("out/stages")).contains { $0.hasPrefix(".") })
+  }
+
+  @Test("the user's interruption is no failure, and what a stage has left is there for the next run")
+  func interruption() throws {
+    let folder = try PlanFolder()
+    let first = StandIn()
+    first.interrupted = 6
+    #expect(throws: ExperimentError.interrupted(name: "second")) {
+      try run(folder, try folder.plan(Self.plan), first)
+    }
+    #expect(try !FileSystem.contents(of: folder("out")).contains { $0.hasSuffix(".failed.txt") })
+    let out = try #require(StandIn.value("--out", first.commands[5]))
+    try FileSystem.createDirectory(out)
+    try folder.write("kept", String(out.dropFirst(folder.path.utf8.count + 1)) + "/checkpoint")
+    // Of a stage that the plan has no more.
+    try FileSystem.createDirectory(folder("out/stages/.old.seed0.0123"))
+    let second = StandIn()
+    let results = try run(folder, try folder.plan(Self.plan), second)
+    let key = try #require(results.records[1]).key.prefix(12)
+    #expect(FileSystem.exists(folder("out/stages/second.seed0.\(key)/run/checkpoint")))
     #expect(try !FileSystem.contents(of: folder("out/stages")).contains { $0.hasPrefix(".") })
   }
 
@@ -136,6 +159,21 @@ struct ExperimentRunTests {
         _ = try ExperimentRun(plan, output: folder("out"), runner: StandIn())
       }
     }
+  }
+
+  @Test("a process that is running gets SIGTERM; none is begun after") func interruptedProcess() throws {
+    let folder = try PlanFolder()
+    let stop = folder("stop")
+    let shell = ProcessRunner(executable: "/bin/sh") { FileSystem.exists(stop) }
+    let command = ["-c", "trap 'echo saved >&2; exit 1' TERM; echo begun >&2; while :; do sleep 0.05; done"]
+    #expect(throws: CommandInterruption.self) {
+      try shell.run(command, log: folder("log"), progress: { _ in try? folder.write("", "stop") })
+    }
+    #expect(try String(decoding: FileSystem.read(folder("log")), as: UTF8.self) == "begun\nsaved\n")
+    #expect(throws: CommandInterruption.self) {
+      try shell.run(["-c", "touch \(folder("touched"))"], log: folder("log"), progress: { _ in })
+    }
+    #expect(!FileSystem.exists(folder("touched")))
   }
 
   @Test func processes() throws {

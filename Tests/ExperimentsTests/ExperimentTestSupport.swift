@@ -42,10 +42,13 @@ final class StandIn: CommandRunner {
   var loss: ([String], String) -> Double = { _, _ in 1 }
   /// The command that fails, by its number.
   var failing: Int?
+  /// The command in which the user ends it all, by its number.
+  var interrupted: Int?
 
   func run(_ arguments: [String], log: String, progress: (String) -> Void) throws -> CommandOutput {
     commands.append(arguments)
     try FileSystem.writeAtomically("said\n", to: log)
+    if commands.count == interrupted { throw CommandInterruption() }
     if commands.count == failing { return CommandOutput(text: "", status: 1, lastLine: "Error: out of luck") }
     switch arguments.first {
     case "train": return CommandOutput(text: try train(arguments), status: 0)

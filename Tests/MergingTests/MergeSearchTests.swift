@@ -115,6 +115,17 @@ struct MergeSearchTests {
     #expect(error?.description.contains("search.jsonl:8: not a line of a search") == true)
   }
 
+  @Test func oneSearchInADirectory() throws {
+    let fixture = try MergeFixture()
+    let directory = fixture.directory("search")
+    let first = try SearchLog(directory: directory, digest: "a")
+    withExtendedLifetime(first) {
+      #expect(throws: MergeError.searchInUse(path: directory)) {
+        _ = try SearchLog(directory: directory, digest: "a")
+      }
+    }
+  }
+
   @Test("a line for one number, a map for two, the best over the rest for more")
   func pages() throws {
     let fixture = try MergeFixture()

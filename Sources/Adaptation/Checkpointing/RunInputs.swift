@@ -3,18 +3,19 @@ internal import Foundation
 internal import Tickets
 
 /// Digests of everything that a run reads: one that goes on must find the same.
-enum RunInputs {
+struct RunInputs {
+  /// SHA-256 of the file of rows, lower-case hex.
+  let data: String
   /// All but the weights, by what each is for and how it was named.
-  ///
+  private(set) var digests: [String: String]
+
   /// - Throws: `CheckpointError`
-  static func digests(_ configuration: RunConfiguration) throws -> [String: String] {
-    var digests: [String: String] = [:]
+  init(_ configuration: RunConfiguration) throws {
+    data = try Self.digest(configuration.data)
+    digests = ["data \(configuration.data)": data]
     func add(_ kind: String, _ path: String) throws {
-      for file in try files(path) {
-        digests["\(kind) \(file)"] = try FileSystem.read(file).withUnsafeBytes(ModelFingerprint.digest(of:))
-      }
+      for file in try Self.files(path) { digests["\(kind) \(file)"] = try Self.digest(file) }
     }
-    try add("data", configuration.data)
     for path in configuration.replay.files { try add("replay", path) }
     for path in configuration.validation.files { try add("validation", path) }
     for path in configuration.exclude { try add("exclude", path) }
@@ -24,7 +25,10 @@ enum RunInputs {
       let path = FileSystem.join(configuration.model, name)
       if FileSystem.exists(path) { try add("model", path) }
     }
-    return digests
+  }
+
+  private static func digest(_ file: String) throws -> String {
+    try FileSystem.read(file).withUnsafeBytes(ModelFingerprint.digest(of:))
   }
 
   /// Names of those that are not the same.

@@ -65,12 +65,16 @@ final class RunKeeper {
     return part < state.part || (part == state.part && step <= state.step)
   }
 
+  /// The most that the processes of this run held at once.
+  var peakMemoryBytes: Int { max(Engine.peakMemoryInBytes, start?.state.peakMemoryBytes ?? 0) }
+
   func isDue(step: Int) -> Bool { schedule.isDue(step: step, sinceLast: clock.now - lastSave) }
 
   func save(
     _ part: RunPart, step: Int, seconds: [(part: String, seconds: Double)], _ tensors: [SavedTensor]
   ) throws {
     var state = RunState(inputs: try allInputs(), threads: Engine.threadCount, part: part, step: step)
+    state.peakMemoryBytes = peakMemoryBytes
     state.seconds = seconds.map { RunState.PartSeconds(part: $0.part, seconds: $0.seconds) }
     (state.settling, state.best, state.skipped) = (settling, best, skipped)
     try store.write(state, tensors)

@@ -37,6 +37,8 @@ struct RunState: Codable, Equatable, Sendable {
   var step: Int
   /// Wall-clock seconds so far, a part each.
   var seconds: [PartSeconds] = []
+  /// The most that any process held at once that has worked on the run so far.
+  var peakMemoryBytes: Int?
   /// Of a calibration that ends by itself, once it has begun.
   var settling: SettlingReport?
   var best = BestResult()

@@ -58,7 +58,7 @@ public struct FinishedRun {
     guard let first = configuration.validation.files.first else { return nil }
     var best = BestResult()
     for record in validations where record.data == first { _ = best.note(record) }
-    let path = [directory.bestAdapterPath, directory.bestModelPath].first(where: FileSystem.exists)
-    return path.map { (best, $0) }
+    let path = directory.bestPath(configuration.method)
+    return FileSystem.exists(path) ? (best, path) : nil
   }
 }

@@ -17,8 +17,9 @@ public struct RunDirectory: Sendable {
   public var adapterPath: String { FileSystem.join(path, "adapter") }
   public var modelPath: String { FileSystem.join(path, "model") }
   /// What was trained, at its best held-out loss.
-  public var bestAdapterPath: String { FileSystem.join(path, "adapter-best") }
-  public var bestModelPath: String { FileSystem.join(path, "model-best") }
+  func bestPath(_ method: TrainingMethod) -> String {
+    FileSystem.join(path, method == .fft ? "model-best" : "adapter-best")
+  }
   public var reportPath: String { FileSystem.join(path, "report.html") }
   /// There while the run has not ended.
   public var checkpointsPath: String { FileSystem.join(path, "checkpoints") }

@@ -1,7 +1,6 @@
 internal import Checkpoints
 internal import Reports
 internal import Tickets
-internal import Torch
 
 extension RunReport {
   /// The report of a finished run: settings, curves, density, sizes, times and memory.
@@ -21,7 +20,7 @@ extension RunReport {
       let tokens = outcome.records.filter { $0.phaseName == part }.reduce(0) { $0 + $1.tokens }
       return Duration(name: part, seconds: seconds, tokens: tokens > 0 ? tokens : nil)
     }
-    peakMemoryBytes = Engine.peakMemoryInBytes
+    peakMemoryBytes = outcome.peakMemoryBytes
   }
 }
 

@@ -14,7 +14,7 @@ extension TrainingRun {
     }
     try recorder.train(
       .training, options: configuration.training, rows: rows, model: loaded.model, sink: sink,
-      keepBest: { _ = try write(to: directory.bestAdapterPath, overwrite: true) })
+      keepBest: { _ = try write(to: directory.bestPath(.lora), overwrite: true) })
     let adapter = try recorder.measure("writing") {
       try write(to: directory.adapterPath, overwrite: keeper.resumes)
     }

@@ -40,7 +40,7 @@ extension TrainingRun {
       .adaptation, options: configuration.training, rows: rows, model: loaded.model, sink: sink,
       keepBest: {
         try writeAdapter(
-          to: directory.bestAdapterPath, mask: mask, fingerprint: fingerprint, steps: keeper.best.step ?? 0,
+          to: directory.bestPath(.lota), mask: mask, fingerprint: fingerprint, steps: keeper.best.step ?? 0,
           overwrite: true)
       })
     try sink.round { try loaded.base.description(of: $0).dtype }
@@ -198,7 +198,7 @@ extension TrainingRun {
   private func trainingFacts(steps: Int) -> [String: String] {
     let training = configuration.training
     var facts = [
-      "steps": "\(steps)", "data_sha256": dataDigest,
+      "steps": "\(steps)", "data_sha256": inputs.data,
       "optimizer": training.optimizer.name, "learning_rate": "\(training.learningRate)",
       "batch_size": "\(training.batchSize)", "loss": training.loss.rawValue, "seed": "\(training.seed)",
       "rows": "\(rows.count)",

@@ -38,6 +38,9 @@ public struct RunOutcome {
   public let modelPath: String?
   /// Where held-out rows were scored: the best score, and what is kept of it.
   public var best: (result: BestResult, path: String)?
+  /// The most memory that the run held at once, of all its processes where it was interrupted; of a run that is read back, this
+  /// process's.
+  public internal(set) var peakMemoryBytes = Engine.peakMemoryInBytes
   /// Wall-clock seconds a part: `calibration`, `extraction`, `iteration N`, `adaptation` or `training`, `writing`.
   public let seconds: [(part: String, seconds: Double)]
 }
@@ -50,8 +53,7 @@ public struct TrainingRun {
   public let loaded: LoadedModel
   let rows: [TokenizedRow]
   let validator: Validator?
-  /// SHA-256 of the file of rows, lower-case hex.
-  let dataDigest: String
+  let inputs: RunInputs
   /// The ticket of a mask file; nil when calibration finds it.
   let givenMask: Mask?
   /// Weights of earlier tickets.
@@ -76,7 +78,8 @@ public struct TrainingRun {
     try checkpoints.validate()
     directory = RunDirectory(output)
     let isGoingOn = try directory.standing(resumes: resumes) != .empty
-    var lock = isGoingOn ? try directory.locked() : nil
+    // A directory that is not there yet is made once everything that is read was found good.
+    let lock = isGoingOn ? try directory.locked() : nil
     if configuration.method == .lota, let dense = configuration.adapters.first(where: LoRAAdapter.isPEFT) {
       throw TrainingError.ticketOnDenseAdapter(path: dense)
     }
@@ -87,8 +90,7 @@ public struct TrainingRun {
     let data = try RunRows(configuration, tokenizer: loaded.tokenizer, chat: loaded.chatRenderer)
     rows = data.rows
     validator = try Validator(configuration, tokenizer: loaded.tokenizer, chat: loaded.chatRenderer)
-    dataDigest = try FileSystem.read(configuration.data).withUnsafeBytes(ModelFingerprint.digest(of:))
-    let inputs = try RunInputs.digests(configuration)
+    inputs = try RunInputs(configuration)
     excluded = try Mask.union(of: configuration.excludedTickets, shapes: loaded.model.shapes)
     givenMask =
       try configuration.method == .lota ? Self.checkedTicket(configuration, loaded.model, excluded: excluded) : nil
@@ -98,10 +100,9 @@ public struct TrainingRun {
     self.observe = observe
     if !isGoingOn { try FileSystem.checkPublishable(output) }
     let held = try lock ?? directory.locked()
-    lock = nil
     let changed = try Self.begin(directory, sized, isGoingOn: isGoingOn)
     keeper = try RunKeeper(
-      directory, lock: held, schedule: checkpoints, resumes: isGoingOn, inputs: inputs,
+      directory, lock: held, schedule: checkpoints, resumes: isGoingOn, inputs: inputs.digests,
       fingerprint: { [loaded] in try loaded.fingerprint().value }, note: { _ = observe(.note($0)) })
     _ = observe(.data(data.summary))
     for note in [note, sized.adaptersNote, changed].compactMap({ $0 }) { _ = observe(.note(note)) }
@@ -149,15 +150,12 @@ public struct TrainingRun {
       throw error
     }
     outcome.validations = recorder.validations
+    outcome.peakMemoryBytes = keeper.peakMemoryBytes
     if keeper.best.step != nil, configuration.validation.keepsBest {
-      outcome.best = (keeper.best, bestPath)
+      outcome.best = (keeper.best, directory.bestPath(configuration.method))
     }
     try keeper.finish()
     return outcome
-  }
-
-  private var bestPath: String {
-    configuration.method == .fft ? directory.bestModelPath : directory.bestAdapterPath
   }
 
   // MARK: - Full fine-tuning
@@ -175,7 +173,7 @@ public struct TrainingRun {
       configuration.training, excluded: excluded.map(ExcludedWeights.init), trains: configuration.layers.trains)
     try recorder.train(
       .training, options: configuration.training, rows: rows, model: loaded.model, sink: sink,
-      keepBest: { try writeModel(to: bestPath, overwrite: true) })
+      keepBest: { try writeModel(to: directory.bestPath(.fft), overwrite: true) })
     try recorder.measure("writing") { try writeModel(to: directory.modelPath, overwrite: keeper.resumes) }
     return RunOutcome(
       loaded: loaded, records: recorder.records, mask: nil, adapter: nil, modelPath: directory.modelPath,

@@ -57,6 +57,7 @@ public struct ExperimentRun {
         ModelScores(instance: index, tasks: try score(reached, stage: instance.label, seed: instance.seed)))
       try progress(try results(scores))
     }
+    try store.removeUnfinished()
     return try results(scores)
   }
 
@@ -138,12 +139,11 @@ public struct ExperimentRun {
     let number = (graph.instances.firstIndex(of: instance) ?? 0) + 1
     observe(.began(stage: instance.label, seed: instance.seed, number: number, count: graph.instances.count))
     let name = "\(instance.stage.name).seed\(instance.seed)"
-    let finished = try store.run(command.key, name: name) { directory in
+    let finished = try store.run(command.key, name: name, resumes: command.resumes) { directory in
       let log = FileSystem.join(directory, "log.txt")
-      let place = FileSystem.join(directory, command.destination.place)
-      try FileSystem.createDirectory(FileSystem.parent(of: place))
-      let arguments = command.arguments + [command.destination.option, place]
-      let output = try runner.run(arguments, log: log) { observe(.progress($0)) }
+      try FileSystem.createDirectory(FileSystem.parent(of: FileSystem.join(directory, command.destination.place)))
+      let arguments = command.arguments(in: directory)
+      let output = try run(arguments, log: log, stage: instance.label)
       guard output.status == 0 else {
         let kept = FileSystem.join(store.path, "\(name).failed.txt")
         if FileSystem.exists(kept) { try FileSystem.remove(kept) }
@@ -196,9 +196,17 @@ public struct ExperimentRun {
     }
   }
 
+  private func run(_ arguments: [String], log: String, stage: String) throws -> CommandOutput {
+    do {
+      return try runner.run(arguments, log: log) { observe(.progress($0)) }
+    } catch is CommandInterruption {
+      throw ExperimentError.interrupted(name: stage)
+    }
+  }
+
   private func output(of command: StageCommand, _ stage: String) throws -> String {
     let log = FileSystem.join(store.path, "scoring.log")
-    let output = try runner.run(command.arguments, log: log) { observe(.progress($0)) }
+    let output = try run(command.arguments, log: log, stage: stage)
     guard output.status == 0 else {
       throw ExperimentError.stageFailed(
         name: stage, command: "lota " + command.arguments.joined(separator: " "), status: output.status,

@@ -9,7 +9,8 @@ internal import Darwin
 
 /// The directory of an experiment: finished stages and scores, each under the digest of all that went into it.
 ///
-/// A stage is built aside and shown under its name when it is complete, so what is there is whole.
+/// A stage is built aside and shown under its name when it is complete, so what is there is whole. What an interrupted stage left
+/// aside is for the next run to go on with.
 final class ExperimentStore {
   let path: String
   private let lock: FileLock
@@ -24,12 +25,16 @@ final class ExperimentStore {
     }
     self.lock = lock
     for name in try FileSystem.contents(of: stages) {
-      if name.hasPrefix(".") {
-        // Of a run that was cut short.
-        try FileSystem.remove(FileSystem.join(stages, name))
-      } else if let dot = name.lastIndex(of: ".") {
+      if !name.hasPrefix("."), let dot = name.lastIndex(of: ".") {
         directories[String(name[name.index(after: dot)...])] = name
       }
+    }
+  }
+
+  /// Removes what interrupted stages have left. For when every stage of the plan is there.
+  func removeUnfinished() throws {
+    for name in try FileSystem.contents(of: stages) where name.hasPrefix(".") {
+      try FileSystem.remove(FileSystem.join(stages, name))
     }
   }
 
@@ -53,10 +58,15 @@ final class ExperimentStore {
     FileSystem.join(stages, "\(name).\(Self.short(key))")
   }
 
-  /// - Parameter body: given the directory to work in; what it leaves there stays, with its record.
-  func run(_ key: String, name: String, _ body: (String) throws -> StageRecord) throws -> StageRecord {
-    let temporary = FileSystem.join(stages, ".\(name).\(Self.short(key)).\(getpid())")
+  /// - Parameters:
+  ///   - resumes: whether the directory to work in may hold what an interrupted run left; else it is empty.
+  ///   - body: given the directory to work in; what it leaves there stays, with its record.
+  func run(
+    _ key: String, name: String, resumes: Bool, _ body: (String) throws -> StageRecord
+  ) throws -> StageRecord {
+    let temporary = FileSystem.join(stages, ".\(name).\(Self.short(key))")
     let target = directory(key, name: name)
+    if !resumes, FileSystem.exists(temporary) { try FileSystem.remove(temporary) }
     try FileSystem.createDirectory(temporary)
     let record = try body(temporary)
     try Self.encode(record, to: FileSystem.join(temporary, "record.json"))

@@ -1,3 +1,5 @@
+internal import Checkpoints
+
 /// The command of a stage, and what tells its result from all others.
 struct StageCommand {
   /// Verb and options, but for where the result goes.
@@ -6,6 +8,14 @@ struct StageCommand {
   var key: String
   /// The option that says where the result goes, and its place in the stage's directory.
   var destination = (option: "--out", place: "run")
+
+  /// Training that was interrupted goes on; a merge begins anew.
+  var resumes: Bool { arguments.first == "train" }
+
+  /// All of it, with the directory of the stage.
+  func arguments(in directory: String) -> [String] {
+    arguments + [destination.option, FileSystem.join(directory, destination.place)] + (resumes ? ["--resume"] : [])
+  }
 }
 
 /// Makes the commands of a plan's stages.

@@ -33,17 +33,23 @@ public final class SearchLog {
 
   public let path: String
   private let digest: String
+  private let lock: FileLock
   public private(set) var records: [SearchRecord] = []
 
   public static let fileName = "search.jsonl"
 
-  /// Opens a directory's log, or begins one.
+  /// Opens a directory's log, or begins one. While it is open no other process searches there.
   ///
   /// - Parameter digest: of everything that decides a candidate's scores, but for the numbers searched.
-  /// - Throws: ``MergeError/otherSearch(path:)``, ``MergeError/unreadableSearch(path:line:reason:)``, `CheckpointError`.
+  /// - Throws: ``MergeError/otherSearch(path:)``, ``MergeError/unreadableSearch(path:line:reason:)``,
+  ///   ``MergeError/searchInUse(path:)``, `CheckpointError`.
   public init(directory: String, digest: String) throws {
     path = FileSystem.join(directory, Self.fileName)
     self.digest = digest
+    guard let lock = try FileLock(trying: FileSystem.join(directory, ".lock")) else {
+      throw MergeError.searchInUse(path: directory)
+    }
+    self.lock = lock
     guard FileSystem.exists(path) else { return }
     let lines = String(decoding: try FileSystem.read(path), as: UTF8.self).split(whereSeparator: \.isNewline)
     guard let first = lines.first else { return }
@@ -55,6 +61,8 @@ public final class SearchLog {
       try Self.decode(SearchRecord.self, $1, path, line: $0 + 2)
     }
   }
+
+  deinit { lock.removeFile() }
 
   private static let format = "lota-merge-search"
   private static let version = 1

@@ -8,7 +8,7 @@ struct ExperimentCommand: ParsableCommand {
     commandName: "experiment", abstract: "Run a plan: train tasks in sequence, score every task after every stage.",
     discussion: """
       What is finished is kept under the digest of all that went into it: run the same plan again after an interruption, or
-      with a stage changed or added, and only what is missing runs. Each stage is a command of its own, shown in its record.
+      with a stage changed or added, and only what is missing runs. Ctrl-C ends the step and saves. Each stage is a command of its own, shown in its record.
       Leaves report.html and results.md: the retention matrix, curves, ticket overlap, times, memory, sizes.
       Plans: docs/experiments.md, Examples/plans.
 
@@ -37,9 +37,9 @@ struct ExperimentCommand: ParsableCommand {
     }
     if list { return Output.result(ExperimentText.stages(StageGraph(experiment))) }
     let output = out ?? "runs/\(experiment.name)"
-    var run = try ExperimentRun(
-      experiment, output: output, runner: ProcessRunner(executable: try Self.executable()),
-      observe: ExperimentText.show)
+    Interruption.endStep()
+    let runner = ProcessRunner(executable: try Self.executable()) { Interruption.isPending }
+    var run = try ExperimentRun(experiment, output: output, runner: runner, observe: ExperimentText.show)
     let results = try run.run { try ExperimentReport($0).write(to: output) }
     Output.clearLine()
     Output.result("report   \(try ExperimentReport(results).write(to: output))")

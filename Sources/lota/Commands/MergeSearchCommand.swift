@@ -91,7 +91,6 @@ extension MergeCommand {
       let search = try MergeSearch(recipe, names: input.map(\.name), axes: axes, goal: scoring.goal)
       try check(search)
       let log = try SearchLog(directory: results, digest: try search.digest(objective: scoring.identity))
-      try FileSystem.createDirectory(results)
       let records = try search.run(log) {
         try measure($0, scoring)
       } observe: { number, record, isNew in

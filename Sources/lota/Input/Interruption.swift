@@ -9,14 +9,14 @@ enum Interruption {
   static func catchAll() {
     // The handler may not be what makes the flag.
     isRaised.store(false, ordering: .relaxed)
-    handle(SIGINT) { _ in Interruption.isRaised.store(true, ordering: .relaxed) }
+    handle(SIGINT, restarts: false) { _ in Interruption.isRaised.store(true, ordering: .relaxed) }
   }
 
   /// From now on Ctrl-C and SIGTERM set a flag, for a run to look at after its step; a second one ends the program at once.
   static func endStep() {
     isRaised.store(false, ordering: .relaxed)
     for signal in [SIGINT, SIGTERM] {
-      handle(signal) { signal in
+      handle(signal, restarts: true) { signal in
         if Interruption.isRaised.exchange(true, ordering: .relaxed) { _exit(128 + signal) }
         // Nothing but a system call is allowed here.
         let text: StaticString = "\nfinishing the step, then saving; once more to stop at once\n"
@@ -30,9 +30,12 @@ enum Interruption {
   /// Whether Ctrl-C came since it was last asked.
   static func take() -> Bool { isRaised.exchange(false, ordering: .relaxed) }
 
-  /// Without SA_RESTART: a read that waits for a line comes back.
-  private static func handle(_ signal: Int32, _ handler: @escaping @convention(c) (Int32) -> Void) {
+  /// - Parameter restarts: whether a call that waits goes on after the signal; else a read that waits for a line comes back.
+  private static func handle(
+    _ signal: Int32, restarts: Bool, _ handler: @escaping @convention(c) (Int32) -> Void
+  ) {
     var action = sigaction()
+    if restarts { action.sa_flags = SA_RESTART }
     #if canImport(Darwin)
     action.__sigaction_u.__sa_handler = handler
     #else

@@ -42,7 +42,7 @@ struct RunSummary: Encodable {
       if time > 0 { speeds[phase.rawValue] = Double(records.reduce(0) { $0 + $1.tokens }) / time }
     }
     tokensPerSecond = speeds
-    peakMemoryBytes = Engine.peakMemoryInBytes
+    peakMemoryBytes = outcome.peakMemoryBytes
     try RunReport(outcome, configuration: configuration, title: "Run \(directory.path)").write(to: report)
   }
 
