@@ -8,8 +8,12 @@
 #include "parallel.h"
 #include "vector_math.h"
 
-// One body, compiled for several instruction sets and chosen when the program loads.
-#if defined(__x86_64__) && defined(__linux__)
+#ifndef __has_feature
+#define __has_feature(name) 0
+#endif
+
+// One body, compiled for several instruction sets and chosen when the program loads: before the thread sanitizer is ready.
+#if defined(__x86_64__) && defined(__linux__) && !__has_feature(thread_sanitizer)
 #define LOTA_MULTIVERSION __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
 #else
 #define LOTA_MULTIVERSION
