@@ -71,7 +71,7 @@ extension ExperimentRun {
   /// Whether what a record tells of is still there: models of merges that lost are removed.
   func isWhole(_ record: StageRecord, _ command: StageCommand) -> Bool {
     guard command.arguments.first == "merge" else { return true }
-    return store.directory(record.key).map { FileSystem.exists(FileSystem.join($0, command.destination.place)) }
+    return store.directory(record.key).map { FileSystem.exists(command.place(in: $0)) }
       ?? false
   }
 

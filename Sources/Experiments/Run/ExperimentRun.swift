@@ -141,7 +141,7 @@ public struct ExperimentRun {
     let name = "\(instance.stage.name).seed\(instance.seed)"
     let finished = try store.run(command.key, name: name, resumes: command.resumes) { directory in
       let log = FileSystem.join(directory, "log.txt")
-      try FileSystem.createDirectory(FileSystem.parent(of: FileSystem.join(directory, command.destination.place)))
+      try FileSystem.createDirectory(FileSystem.parent(of: command.place(in: directory)))
       let arguments = command.arguments(in: directory)
       let output = try run(arguments, log: log, stage: instance.label)
       guard output.status == 0 else {

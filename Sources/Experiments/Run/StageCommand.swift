@@ -12,9 +12,12 @@ struct StageCommand {
   /// Training that was interrupted goes on; a merge begins anew.
   var resumes: Bool { arguments.first == "train" }
 
+  /// Where the result goes, in the directory of the stage.
+  func place(in directory: String) -> String { FileSystem.join(directory, destination.place) }
+
   /// All of it, with the directory of the stage.
   func arguments(in directory: String) -> [String] {
-    arguments + [destination.option, FileSystem.join(directory, destination.place)] + (resumes ? ["--resume"] : [])
+    arguments + [destination.option, place(in: directory)] + (resumes ? ["--resume"] : [])
   }
 }
 

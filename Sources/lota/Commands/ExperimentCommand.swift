@@ -8,7 +8,8 @@ struct ExperimentCommand: ParsableCommand {
     commandName: "experiment", abstract: "Run a plan: train tasks in sequence, score every task after every stage.",
     discussion: """
       What is finished is kept under the digest of all that went into it: run the same plan again after an interruption, or
-      with a stage changed or added, and only what is missing runs. Ctrl-C ends the step and saves. Each stage is a command of its own, shown in its record.
+      with a stage changed or added, and only what is missing runs. Ctrl-C ends the step and saves. \
+      Each stage is a command of its own, shown in its record.
       Leaves report.html and results.md: the retention matrix, curves, ticket overlap, times, memory, sizes.
       Plans: docs/experiments.md, Examples/plans.
 

@@ -2,7 +2,6 @@ import Adaptation
 import Foundation
 import Reports
 import Tickets
-import Torch
 
 /// What `train` reports at its end; also writes the run's report.html.
 struct RunSummary: Encodable {
