@@ -34,7 +34,8 @@ package struct WorkspaceLayout: Equatable {
   ) {
     self.dtype = dtype
     self.device = device
-    addForward(configuration, tokens: tokens, activations: activations)
+    let layers = configuration.layerCount
+    addForward(configuration, tokens: tokens, residuals: layers + 1, records: activations == .keep ? layers : 1)
     addBackward(configuration, tokens: tokens, labels: labels)
     addHead(configuration, labels: labels)
     addParameterGradients(configuration, tokens: tokens, lowRank: lowRank, demand: demand)
@@ -48,9 +49,21 @@ package struct WorkspaceLayout: Equatable {
       count: max(count, buffers[slot]?.count ?? 0), dtype: isStatistic ? Workspace.statisticsType(for: dtype) : dtype)
   }
 
-  private mutating func addForward(_ c: ModelConfiguration, tokens: Int, activations: ActivationPolicy) {
-    for layer in 0...c.layerCount { add(.residual, layer: layer, tokens * c.hiddenSize) }
-    for layer in 0..<(activations == .keep ? c.layerCount : 1) {
+  /// Makes room for scoring too: N tokens and L labels at once, without gradients.
+  package mutating func addScoring(
+    _ configuration: ModelConfiguration, tokens: Int, labels: Int, lowRank: LowRankSettings? = nil
+  ) {
+    addForward(configuration, tokens: tokens, residuals: 2, records: 1)
+    addHead(configuration, labels: labels)
+    if let lowRank { add(.lowRank, tokens * lowRank.rank * lowRank.partsAtOnce(configuration)) }
+  }
+
+  /// - Parameters:
+  ///   - residuals: how many of the states before and behind layers exist at once.
+  ///   - records: of how many layers at once the activations do.
+  private mutating func addForward(_ c: ModelConfiguration, tokens: Int, residuals: Int, records: Int) {
+    for layer in 0..<residuals { add(.residual, layer: layer, tokens * c.hiddenSize) }
+    for layer in 0..<records {
       add(.middle, layer: layer, tokens * c.hiddenSize)
       add(.queryKeyValue, layer: layer, tokens * c.queryKeyValueWidth)
       add(.attended, layer: layer, tokens * c.queryWidth)
@@ -116,19 +129,24 @@ package struct WorkspaceLayout: Equatable {
     if embeddings.contains(where: trains) { add(.embeddingGradient, c.vocabularySize * c.hiddenSize) }
   }
 
-  /// Without dropout, parts that share an input share a product; with it, each has its own turn.
   private mutating func addLowRank(_ c: ModelConfiguration, tokens: Int, _ lowRank: LowRankSettings) {
-    let parts = c.projections.map(\.count).max() ?? 0
-    let drops = lowRank.dropout > 0
-    add(.lowRank, tokens * lowRank.rank * (drops ? 1 : parts))
-    for index in 0..<(drops ? parts : 1) {
-      add(.lowRankGradient, layer: index, tokens * lowRank.rank * (drops ? 1 : parts))
+    let atOnce = lowRank.partsAtOnce(c)
+    add(.lowRank, tokens * lowRank.rank * atOnce)
+    for index in 0..<(c.mostParts / max(1, atOnce)) {
+      add(.lowRankGradient, layer: index, tokens * lowRank.rank * atOnce)
     }
-    if drops { add(.droppedInput, tokens * (c.projections.map { $0.first?.inputs ?? 0 }.max() ?? 0)) }
+    if lowRank.dropout > 0 { add(.droppedInput, tokens * (c.projections.map { $0.first?.inputs ?? 0 }.max() ?? 0)) }
   }
 }
 
+extension LowRankSettings {
+  /// Without dropout, parts that share an input share a product; with it, each has its own turn.
+  fileprivate func partsAtOnce(_ c: ModelConfiguration) -> Int { dropout > 0 ? 1 : c.mostParts }
+}
+
 extension ModelConfiguration {
+  /// Parts of the projections that share one input, where those are most.
+  fileprivate var mostParts: Int { projections.map(\.count).max() ?? 0 }
   fileprivate var queryWidth: Int { headCount * headSize }
   fileprivate var queryKeyValueWidth: Int { (headCount + 2 * keyValueHeadCount) * headSize }
 }

@@ -54,15 +54,58 @@ public final class Tokenizer: Sendable {
   ///
   /// - Parameter addSpecialTokens: also add what the tokenizer's post-processor puts around a text.
   public func encode(_ text: String, addSpecialTokens: Bool = false) -> [Int] {
-    var text = text
-    var ids: [Int] = []
-    let workspace = idle.withLock { $0.popLast() } ?? Workspace()
-    text.withUTF8 { bytes in
-      ids.reserveCapacity(bytes.count / 3 + 4)
-      encode(bytes, &workspace.value, into: &ids)
+    let ids = withWorkspace { workspace in
+      var text = text
+      return text.withUTF8 { bytes in
+        var ids: [Int] = []
+        ids.reserveCapacity(bytes.count / 3 + 4)
+        encode(bytes, startsInput: true, &workspace, into: &ids)
+        return ids
+      }
     }
-    idle.withLock { if $0.count < Self.maximumIdle { $0.append(workspace) } }
     return addSpecialTokens ? postProcessor.apply(ids) : ids
+  }
+
+  /// The ids of `text`, and how many of them stand before each of some places in it.
+  ///
+  /// A place is found from the added token before it, so that this costs little more than the ids alone in any chat format
+  /// that has one in every turn.
+  ///
+  /// - Parameters:
+  ///   - places: UTF-8 offsets in `text`, ascending.
+  ///   - budget: bytes of text that may be encoded a second time to find them.
+  /// - Returns: nil when more would have to be.
+  public func encode(_ text: String, countingBefore places: [Int], budget: Int) -> CountedEncoding? {
+    withWorkspace { workspace in
+      var text = text
+      return text.withUTF8 { bytes in
+        var counter = PlaceCounter(places, budget: budget)
+        let dependsOnAll = added.dependOnSurroundings
+        var ids: [Int] = []
+        ids.reserveCapacity(bytes.count / 3 + 4)
+        added.split(bytes, isNormalized: false) { range, id in
+          let first = ids.count
+          encode(
+            UnsafeBufferPointer(rebasing: bytes[range]), as: id, startsInput: range.lowerBound == 0, &workspace,
+            into: &ids)
+          let start = dependsOnAll ? (text: 0, id: 0) : (text: range.lowerBound, id: first)
+          counter.count(in: range, ids: ids, start: start, isExactAtEnd: !dependsOnAll) { part in
+            guard part.upperBound == bytes.count || !UTF8.isContinuation(bytes[part.upperBound]) else { return nil }
+            var ids: [Int] = []
+            encode(
+              UnsafeBufferPointer(rebasing: bytes[part]), startsInput: part.lowerBound == 0, &workspace, into: &ids)
+            return ids
+          }
+        }
+        return counter.isOverBudget ? nil : CountedEncoding(ids: ids, counts: counter.counts)
+      }
+    }
+  }
+
+  private func withWorkspace<Result>(_ body: (inout BPEModel.Workspace) -> Result) -> Result {
+    let workspace = idle.withLock { $0.popLast() } ?? Workspace()
+    defer { idle.withLock { if $0.count < Self.maximumIdle { $0.append(workspace) } } }
+    return body(&workspace.value)
   }
 
   /// The text of `ids`; ids outside the vocabulary are left out, bytes that are no UTF-8 become U+FFFD.
@@ -97,21 +140,29 @@ public final class Tokenizer: Sendable {
   }
 
   private func encode(
-    _ bytes: UnsafeBufferPointer<UInt8>, _ workspace: inout BPEModel.Workspace, into ids: inout [Int]
+    _ bytes: UnsafeBufferPointer<UInt8>, startsInput: Bool, _ workspace: inout BPEModel.Workspace, into ids: inout [Int]
   ) {
     added.split(bytes, isNormalized: false) { range, id in
-      if let id { return ids.append(id) }
-      let text = normalizers.reduce(Array(bytes[range])) { $1.apply($0) }
-      let startsInput = range.lowerBound == 0
-      guard added.hasNormalizedTokens else {
-        return encode(Pieces(text: text, startsInput: startsInput), &workspace, into: &ids)
-      }
-      text.withUnsafeBufferPointer { normalized in
-        added.split(normalized, isNormalized: true) { part, id in
-          if let id { return ids.append(id) }
-          let pieces = Pieces(text: Array(normalized[part]), startsInput: startsInput && part.lowerBound == 0)
-          encode(pieces, &workspace, into: &ids)
-        }
+      let part = UnsafeBufferPointer(rebasing: bytes[range])
+      encode(part, as: id, startsInput: startsInput && range.lowerBound == 0, &workspace, into: &ids)
+    }
+  }
+
+  /// - Parameter id: of an added token; nil for text between two of them.
+  private func encode(
+    _ part: UnsafeBufferPointer<UInt8>, as id: Int?, startsInput: Bool, _ workspace: inout BPEModel.Workspace,
+    into ids: inout [Int]
+  ) {
+    if let id { return ids.append(id) }
+    let text = normalizers.reduce(Array(part)) { $1.apply($0) }
+    guard added.hasNormalizedTokens else {
+      return encode(Pieces(text: text, startsInput: startsInput), &workspace, into: &ids)
+    }
+    text.withUnsafeBufferPointer { normalized in
+      added.split(normalized, isNormalized: true) { part, id in
+        if let id { return ids.append(id) }
+        let pieces = Pieces(text: Array(normalized[part]), startsInput: startsInput && part.lowerBound == 0)
+        encode(pieces, &workspace, into: &ids)
       }
     }
   }

@@ -85,6 +85,23 @@ import Testing
     #expect(labelTexts(row) == [" A\n"])
   }
 
+  /// What ends a turn is written only where nobody is asked to answer: the next turn's prompt ends before it.
+  @Test func turnsThatEndOnlyWhenNobodyIsAsked() throws {
+    struct Ending: ChatRendering {
+      func render(_ messages: [RowMessage], addGenerationPrompt: Bool) -> String {
+        messages.map(\.content).joined(separator: "|") + (addGenerationPrompt ? "" : "|")
+      }
+    }
+    let row = try #require(
+      load(
+        """
+        {"messages": [{"role": "user", "content": "u"}, {"role": "assistant", "content": "A"}, \
+        {"role": "assistant", "content": "B"}]}
+        """, chat: Ending()
+      ).rows.first)
+    #expect(labelTexts(row) == ["|A|", "B|"])
+  }
+
   @Test func layoutsGiveTheSameRows() throws {
     let lines = #"{"prompt":"a","completion":"é"}"# + "\n" + #"{"prompt":"[,]}\"\\","completion":"d"}"#
     let rows = try load(lines).rows

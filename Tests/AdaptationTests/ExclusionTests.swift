@@ -164,7 +164,7 @@ import Torch
     let record = try #require(outcome.records.first)
     #expect(outcome.records.count == 1 && record.tokens >= all + 2 * count)
     if count == 14 { #expect(record.tokens == 3 * all) }
-    let planned = try PlannedRows.read(small.run.configuration)
+    let planned = try PlannedRows.read(small.run.configuration).rows
     #expect(planned.count == 14 + 2 * count && planned.reduce(0) { $0 + $1.tokens } == record.tokens)
   }
 

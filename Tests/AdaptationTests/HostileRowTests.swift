@@ -2,6 +2,7 @@ import Adaptation
 import Foundation
 import TestSupport
 import Testing
+import Tokenizers
 
 struct HostileRowTests {
   /// Every one of the numbers cost an error that named all the levels around it.
@@ -46,7 +47,28 @@ struct HostileRowTests {
       return #"{"messages": ["# + [String](repeating: turn, count: count).joined(separator: ", ") + "]}"
     }
     let error = try expectEnds(within: 3) { try #require(throws: TrainingDataError.self) { try load(row(2000)) } }
-    #expect(error.description.contains("the assistant's 2000 turns"))
+    #expect(error.description.contains("2000 of the assistant's turns"))
     #expect(try load(row(100), maximumLength: 10_000).rows.count == 1)
+  }
+
+  /// A model at work with tools: 80 turns of 10 KB each, 800 KB in all.
+  @Test func longConversationsAreRead() throws {
+    let directory = try TemporaryDirectory()
+    let specification = """
+      {"added_tokens": [{"id": 4, "content": "<|im_start|>", "special": true}, {"id": 5, "content": "<|im_end|>", "special": true}],
+      "model": {"type": "BPE", "vocab": {"<unk>": 0, "a": 1, "b": 2, "aa": 3}, "merges": ["a a"], "unk_token": "<unk>"}}
+      """
+    try Data(specification.utf8).write(to: URL(fileURLWithPath: directory("tokenizer.json")))
+    let tokenizer = try Tokenizer(directory: directory.path)
+    let result = String(repeating: #"a line of a file\n"#, count: 600)
+    let pair = #"{"role": "user", "content": "\#(result)"}, {"role": "assistant", "content": "baa"}"#
+    let rows = directory("rows.jsonl")
+    let text = #"{"messages": ["# + [String](repeating: pair, count: 80).joined(separator: ", ") + "]}"
+    try Data(text.utf8).write(to: URL(fileURLWithPath: rows))
+    let data = try expectEnds(within: 5) {
+      try TrainingData.load(path: rows, encoder: tokenizer, chat: ChatML(), maximumLength: 1_000_000)
+    }
+    let row = try #require(data.rows.first)
+    #expect(row.labelRanges.map { Array(row.tokens[$0]) } == [[Int32]](repeating: [2, 3, 5], count: 80))
   }
 }

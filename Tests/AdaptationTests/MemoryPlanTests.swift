@@ -18,10 +18,14 @@ import Torch
     return found.parts.filter { parts.contains($0.name) }.reduce(0) { $0 + $1.bytes }
   }
 
-  private func plan(_ run: TrainingRun, _ rows: [TokenizedRow]) throws -> MemoryPlan {
+  private func plan(
+    _ run: TrainingRun, _ rows: [TokenizedRow], validation: [[RowSize]] = []
+  ) throws -> MemoryPlan {
     let sizes = rows.map { RowSize($0) }
-    return try MemoryModel(run.loaded.model.configuration, run: run.configuration, dataTokens: 0)
-      .plan(run.configuration.largestPass(rows: sizes, maximumTokens: run.configuration.training.microBatchTokens))
+    return try MemoryModel(
+      run.loaded.model.configuration, run: run.configuration, dataTokens: 0, validation: validation
+    )
+    .plan(run.configuration.largestPass(rows: sizes, maximumTokens: run.configuration.training.microBatchTokens))
   }
 
   @Test(arguments: TrainingMethod.allCases, ActivationPolicy.allCases)
@@ -39,6 +43,28 @@ import Torch
         let planned = try bytes(try plan(small.run, try small.goldens.rows()), last, Self.stepParts)
         #expect(small.model.workspace.byteCount == planned)
       }
+    }
+  }
+
+  /// All rows at once, a whole file, take more than a step of some.
+  @Test(arguments: TrainingMethod.allCases, [nil, 60])
+  func scoringIsAsPlanned(_ method: TrainingMethod, _ tokens: Int?) throws {
+    let goldens = try TrainingGoldens()
+    let rows = try goldens.rows()
+    let small = try SmallRun {
+      $0.method = method
+      $0.training.batchSize = 2
+      $0.training.microBatchTokens = tokens
+      $0.validation.files = [goldens.data]
+    }
+    try withExtendedLifetime(small) {
+      _ = try small.run.run()
+      let last = method == .lota ? "adaptation" : "training"
+      let planned = try bytes(
+        try plan(small.run, rows, validation: [rows.map { RowSize($0) }]), last, Self.stepParts)
+      #expect(small.model.workspace.byteCount == planned)
+      let without = try bytes(try plan(small.run, rows), last, Self.stepParts)
+      #expect(tokens == nil ? planned > without : planned >= without)
     }
   }
 

@@ -119,9 +119,33 @@ struct TrainingPlanTests {
     // One of two layers again, but for its down projection: 8 a weight, 16 a pair.
     let recomputed: Double = frozen + 768 + 160
     #expect(try work.operations(model, activations: .recompute) { _ in false } == recomputed)
+    #expect(try work.forwardOperations(model) == 1920 + 320 + 160)
+    #expect(try work.forwardOperations(model, lowRankCount: 3) == 1920 + 320 + 160 + 24)
     var windowed = StepWork()
     windowed.add(RowSize(tokens: 4, labels: 2), window: 2)
     #expect(windowed.pairs == 7)
+  }
+
+  /// 100 rows, one epoch: 13 steps of 8, scored after 5, 10 and 13.
+  @Test func validationIsPlanned() throws {
+    let run = Self.run {
+      $0.training.batchSize = 8
+      $0.validation.every = 5
+    }
+    let held = [[RowSize](repeating: RowSize(tokens: 1000, labels: 500), count: 7), [RowSize(tokens: 3000, labels: 9)]]
+    let plan = try TrainingPlan(
+      run, model: try Self.model(), rows: Self.rows, validation: held, rate: ComputeRate(operationsPerSecond: 1e12))
+    let without = try TrainingPlan(
+      run, model: try Self.model(), rows: Self.rows, rate: ComputeRate(operationsPerSecond: 1e12))
+    let validation = try #require(plan.validation)
+    #expect(validation.scores == 3 && validation.rows == 8 && validation.tokens == 30_000)
+    #expect(without.validation == nil)
+    let seconds = try #require(plan.seconds) - (try #require(without.seconds))
+    #expect(abs(seconds - (try #require(validation.seconds))) < 1e-9 * seconds && seconds > 0)
+    // Of 7000 tokens four rows at once, then three; the other file's row by itself.
+    let pass = ScoringPass(held, maximumTokens: 4096)
+    #expect(pass.tokens == 4000 && pass.labels == 2000 && pass.shapes == 2)
+    #expect(plan.memory.peakBytes >= without.memory.peakBytes)
   }
 
   @Test func timeFollowsTheRate() throws {

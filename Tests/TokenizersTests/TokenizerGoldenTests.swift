@@ -61,6 +61,33 @@ import Tokenizers
     return ids.map { decoder.append($0) }.joined() + decoder.finish()
   }
 
+  /// Every place of every text, and of texts between added tokens, against the text before it encoded alone.
+  @Test(arguments: TokenizerGoldens.families)
+  func countsBeforePlaces(family: String) throws {
+    let tokenizer = try Tokenizer(directory: TokenizerGoldens.directory(family))
+    let special = (0..<tokenizer.vocabularySize).filter(tokenizer.isSpecialToken).compactMap(tokenizer.token)
+    var random = SeededGenerator(seed: 3)
+    let texts = try TokenizerGoldens.texts()
+    let mixed = (0..<100).map { _ in
+      (0..<6).map { _ in
+        Bool.random(using: &random)
+          ? special.randomElement(using: &random) ?? " " : texts.randomElement(using: &random) ?? ""
+      }
+      .joined(separator: Bool.random(using: &random) ? "" : " ")
+    }
+    for text in texts + mixed {
+      let bytes = Array(text.utf8)
+      let places = Array(0...bytes.count)
+      let encoding = try #require(tokenizer.encode(text, countingBefore: places, budget: .max))
+      #expect(encoding.ids == tokenizer.encode(text))
+      for (place, count) in zip(places, encoding.counts) {
+        let before = String(validating: bytes[..<place], as: UTF8.self).map { tokenizer.encode($0) }
+        let expected = before.flatMap { encoding.ids.starts(with: $0) ? $0.count : nil }
+        #expect(count == expected, "\(text.debugDescription) before byte \(place)")
+      }
+    }
+  }
+
   @Test func normalizesAsTheReference() throws {
     let forms: [NormalizationForm] = [.nfc, .nfd, .nfkc, .nfkd]
     for (index, sample) in try TokenizerGoldens.normalization().enumerated() {

@@ -54,6 +54,31 @@ import Tokenizers
     #expect(tokenizer.vocabularySize == 8)
   }
 
+  /// By hand. "ab" is one token, so none ends behind its "a".
+  @Test func countsBeforePlaces() throws {
+    let added = #"[{"id":6,"content":"[X]","special":true,"rstrip":true}]"#
+    let tokenizer = try TokenizerFiles(["tokenizer.json": TokenizerFiles.json(added: added)]).load()
+    let encoding = tokenizer.encode("cab[X] ba", countingBefore: [0, 1, 2, 3, 4, 6, 7, 8, 9, 12], budget: 100)
+    #expect(encoding == CountedEncoding(ids: [5, 3, 6, 2, 1], counts: [0, 1, nil, 2, nil, 3, 3, 4, 5, nil]))
+    #expect(tokenizer.encode("cab[X] ba", countingBefore: [3, 7, 8], budget: 1) != nil)
+    #expect(tokenizer.encode("cab[X] ba", countingBefore: [2, 8], budget: 2) == nil)
+    #expect(tokenizer.encode("é", countingBefore: [1, 2], budget: 9)?.counts == [nil, 1])
+    #expect(tokenizer.encode("", countingBefore: [0, 1], budget: 0)?.counts == [0, nil])
+  }
+
+  /// By hand: "ba" is an added token only where no letter touches it.
+  @Test func countsBeforePlacesOfWholeWords() throws {
+    let added = """
+      [{"id":6,"content":"ba","special":true,"single_word":true},{"id":7,"content":"[Xa","special":true},
+      {"id":8,"content":"cX","special":true}]
+      """
+    let tokenizer = try TokenizerFiles(["tokenizer.json": TokenizerFiles.json(added: added)]).load()
+    let behind = tokenizer.encode("[Xaba ba", countingBefore: [3, 4, 5, 6, 8], budget: 100)
+    #expect(behind == CountedEncoding(ids: [7, 2, 1, 4, 6], counts: [1, 2, 3, 4, 5]))
+    let before = tokenizer.encode(" bacX", countingBefore: [1, 2, 3, 5], budget: 100)
+    #expect(before == CountedEncoding(ids: [4, 2, 1, 8], counts: [1, 2, nil, 4]))
+  }
+
   @Test func configurationNamesSpecialTokens() throws {
     let configuration = """
       {"bos_token":"<s>",

@@ -1,4 +1,4 @@
-import Foundation
+import Tokenizers
 
 /// Turns rows into token ids and labels.
 ///
@@ -36,37 +36,45 @@ public struct RowTokenizer: Sendable {
 
   private func tokenize(_ messages: [RowMessage], at location: RowLocation) throws -> TokenizedRow {
     guard let chat else { throw TrainingDataError.noChatTemplate(location) }
-    let turns = try ConversationText(messages, chat: chat, at: location)
-    if let row = jointly(turns, location) { return row }
-    return piecewise(turns, location)
+    let conversation = try ConversationText(messages, chat: chat, at: location)
+    let places = conversation.learned.flatMap { [$0.lowerBound, $0.upperBound] }
+    guard
+      let encoding = encoder.encode(conversation.text, countingBefore: places, budget: Self.maximumEncodedAgain)
+    else {
+      throw TrainingDataError.tooManyTurns(
+        location, turns: conversation.learned.count, byteCount: conversation.text.utf8.count)
+    }
+    return jointly(encoding, location) ?? piecewise(conversation, location)
   }
 
+  /// Bytes of a conversation's text. Only turns without an added token between them come near.
+  private static let maximumEncodedAgain = 8 << 20
+
   /// The whole text encoded at once, when every label boundary falls between two of its tokens.
-  private func jointly(_ turns: ConversationText, _ location: RowLocation) -> TokenizedRow? {
-    let tokens = encode(String(turns.text))
+  private func jointly(_ encoding: CountedEncoding, _ location: RowLocation) -> TokenizedRow? {
     var ranges: [Range<Int>] = []
-    for span in turns.learned {
-      let before = encode(String(turns.text[..<span.lowerBound]))
-      let through = encode(String(turns.text[..<span.upperBound]))
-      guard tokens.starts(with: before), tokens.starts(with: through), before.count <= through.count else { return nil }
-      ranges.append(before.count..<through.count)
+    for index in stride(from: 0, to: encoding.counts.count, by: 2) {
+      guard let start = encoding.counts[index], let end = encoding.counts[index + 1], start <= end else { return nil }
+      ranges.append(start..<end)
     }
-    return TokenizedRow(number: location.row, tokens: tokens, labelRanges: ranges)
+    return TokenizedRow(number: location.row, tokens: encoding.ids.map { Int32($0) }, labelRanges: ranges)
   }
 
   /// The text cut at the label boundaries and encoded piece by piece, as generation meets it.
-  private func piecewise(_ turns: ConversationText, _ location: RowLocation) -> TokenizedRow {
+  private func piecewise(_ conversation: ConversationText, _ location: RowLocation) -> TokenizedRow {
+    let bytes = Array(conversation.text.utf8)
+    func encode(_ range: Range<Int>) -> [Int32] { self.encode(String(decoding: bytes[range], as: UTF8.self)) }
     var tokens: [Int32] = []
     var ranges: [Range<Int>] = []
-    var end = turns.text.startIndex
-    for span in turns.learned {
-      tokens += encode(String(turns.text[end..<span.lowerBound]))
-      let learned = encode(String(turns.text[span]))
+    var end = 0
+    for span in conversation.learned {
+      tokens += encode(end..<span.lowerBound)
+      let learned = encode(span)
       ranges.append(tokens.count..<tokens.count + learned.count)
       tokens += learned
       end = span.upperBound
     }
-    tokens += encode(String(turns.text[end...]))
+    tokens += encode(end..<bytes.count)
     return TokenizedRow(number: location.row, tokens: tokens, labelRanges: ranges)
   }
 
@@ -77,60 +85,5 @@ public struct RowTokenizer: Sendable {
   private func endOfSequence(_ location: RowLocation) throws -> Int32 {
     guard let id = encoder.endOfSequenceID else { throw TrainingDataError.noEndOfSequence(path: location.path) }
     return Int32(id)
-  }
-}
-
-/// A conversation rendered whole, with the stretches of its text that are learned.
-///
-/// A turn's stretch begins where the template, asked for a generation prompt after the messages before it, ends; and it
-/// ends with what the template writes after the content, white space excepted: a line break behind an end-of-turn token
-/// belongs to the frame. When the template writes nothing but white space there, that is what ends a turn, and it is
-/// learned.
-private struct ConversationText {
-  let text: Substring
-  private(set) var learned: [Range<Substring.Index>] = []
-
-  init(_ messages: [RowMessage], chat: any ChatRendering, at location: RowLocation) throws {
-    func render(_ count: Int, prompt: Bool) throws -> [UInt8] {
-      do {
-        return Array(try chat.render(Array(messages.prefix(count)), addGenerationPrompt: prompt).utf8)
-      } catch {
-        throw TrainingDataError.chatTemplateFailed(location, reason: error.localizedDescription)
-      }
-    }
-    let whole = try render(messages.count, prompt: false)
-    text = String(decoding: whole, as: UTF8.self)[...]
-    let turns = messages.count(where: \.isLearned)
-    guard whole.count <= Self.maximumWork / max(1, turns) else {
-      throw TrainingDataError.wrongType(
-        location, field: "messages",
-        expected: "fewer or shorter (each of the assistant's \(turns) turns is found in the whole text): split the row",
-        found: "\(whole.count) bytes of text")
-    }
-    for (index, message) in messages.enumerated() where message.isLearned {
-      let before = try render(index, prompt: true)
-      let through = index == messages.count - 1 ? whole : try render(index + 1, prompt: false)
-      guard through.starts(with: before), whole.starts(with: through) else {
-        throw TrainingDataError.chatTemplateNotIncremental(location, message: index)
-      }
-      let turn = through[before.count...]
-      let length = Self.learnedLength(turn, content: message.content)
-      let start = text.utf8.index(text.startIndex, offsetBy: before.count)
-      learned.append(start..<text.utf8.index(start, offsetBy: length))
-    }
-  }
-
-  /// Bytes of the text times turns that are learned: each of them is rendered and encoded with all that stands before.
-  private static let maximumWork = 4 << 20
-
-  private static func learnedLength(_ turn: ArraySlice<UInt8>, content: String) -> Int {
-    let blank: (UInt8) -> Bool = { $0 == 0x20 || (0x09...0x0D).contains($0) }
-    var trimmed = turn
-    while let last = trimmed.last, blank(last) { trimmed.removeLast() }
-    var inner = Array(content.utf8)
-    while let last = inner.last, blank(last) { inner.removeLast() }
-    while let first = inner.first, blank(first) { inner.removeFirst() }
-    let endsWithContent = trimmed.drop(while: blank).elementsEqual(inner)
-    return endsWithContent ? turn.count : trimmed.count
   }
 }

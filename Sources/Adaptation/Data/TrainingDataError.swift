@@ -38,6 +38,8 @@ public enum TrainingDataError: Error, Equatable, Sendable {
   case chatTemplateFailed(RowLocation, reason: String)
   /// The template renders the conversation before `message` (from zero) differently once more messages follow.
   case chatTemplateNotIncremental(RowLocation, message: Int)
+  /// Each of the assistant's turns is found by what stands before it, which would take too long.
+  case tooManyTurns(RowLocation, turns: Int, byteCount: Int)
 }
 
 extension TrainingDataError: CustomStringConvertible, LocalizedError {
@@ -97,6 +99,11 @@ extension TrainingDataError: CustomStringConvertible, LocalizedError {
       """
       \(location): the chat template renders what precedes message \(message + 1) differently once it is there, \
       so its tokens cannot be told apart; use prompt and completion instead
+      """
+    case .tooManyTurns(let location, let turns, let byteCount):
+      """
+      \(location): \(byteCount) bytes in a conversation with \(turns) of the assistant's turns are more than can be \
+      told apart, each by all that stands before it; split the row
       """
     case .unreadable, .noRows, .unknownFormatName, .noEndOfSequence, .everyRowDropped:
       "the file has no usable rows"

@@ -15,13 +15,21 @@ package struct MemoryModel {
   private let tensors: [TensorDescription]
   /// Tokens of all rows.
   private let dataTokens: Int
+  /// Rows of each held-out file.
+  private let validation: [[RowSize]]
   /// Weights of excluded tickets, where each takes an index: on devices.
   private let indexedCount: Int
 
-  package init(_ model: ModelConfiguration, run: RunConfiguration, dataTokens: Int) throws {
+  /// - Parameters:
+  ///   - dataTokens: of all rows to train on.
+  ///   - validation: rows of each held-out file.
+  package init(
+    _ model: ModelConfiguration, run: RunConfiguration, dataTokens: Int, validation: [[RowSize]] = []
+  ) throws {
     self.model = model
     self.run = run
-    self.dataTokens = dataTokens
+    self.validation = validation
+    self.dataTokens = validation.joined().reduce(dataTokens) { $0 + $1.tokens }
     device = try run.computeDevice()
     dtype = try run.computeType() ?? LanguageModel.defaultType(of: model, on: device)
     tensors = try model.expectedTensors()
@@ -35,17 +43,18 @@ package struct MemoryModel {
       guard run.training.activations != .recompute else { return nil }
       var run = run
       run.training.activations = .recompute
-      return try MemoryModel(model, run: run, dataTokens: dataTokens)
+      return try MemoryModel(model, run: run, dataTokens: dataTokens, validation: validation)
     }
   }
 
   /// - Parameter pass: the largest of all phases.
   package func plan(_ pass: LargestBackwardPass) throws -> MemoryPlan {
     switch run.method {
-    case .fft: MemoryPlan([loading, dense("training", pass)])
+    case .fft: MemoryPlan([loading, dense("training", pass, scores: true)])
     case .lora: MemoryPlan([loading, lowRank(pass)])
     case .lota:
-      MemoryPlan([loading] + finding(pass) + (try iterations(pass)) + [try adaptation(pass, run.sparsity)])
+      MemoryPlan(
+        [loading] + finding(pass) + (try iterations(pass)) + [try adaptation(pass, run.sparsity, scores: true)])
     }
   }
 
@@ -96,7 +105,7 @@ package struct MemoryModel {
   }
 
   private func dense(
-    _ name: String, _ pass: LargestBackwardPass, looking: [MemoryPlan.Part] = []
+    _ name: String, _ pass: LargestBackwardPass, scores: Bool = false, looking: [MemoryPlan.Part] = []
   ) -> MemoryPlan.Phase {
     let weights = tensors.reduce(0) { $0 + (run.layers.trains($1.name) ? $1.elementCount : 0) }
     let state = DenseSink.stateByteCounts(
@@ -106,7 +115,7 @@ package struct MemoryModel {
       name,
       resident + [part("optimizer", state.optimizer), part("summed gradients", state.accumulated)]
         + (indices > 0 ? [part("places of excluded weights", indices)] : [])
-        + step(pass) { run.layers.trains($0) ? .whole : .none } + looking)
+        + step(pass, scores: scores) { run.layers.trains($0) ? .whole : .none } + looking)
   }
 
   private func lowRank(_ pass: LargestBackwardPass) -> MemoryPlan.Phase {
@@ -119,11 +128,11 @@ package struct MemoryModel {
       resident + [
         part("low-rank matrices", count * dtype.byteCount), part("optimizer", state.optimizer),
         part("summed gradients", state.gradients),
-      ] + step(pass, lowRank: additions) { _ in .none })
+      ] + step(pass, scores: true, lowRank: additions) { _ in .none })
   }
 
   private func adaptation(
-    _ pass: LargestBackwardPass, _ sparsity: Double, name: String = "adaptation"
+    _ pass: LargestBackwardPass, _ sparsity: Double, name: String = "adaptation", scores: Bool = false
   ) throws -> MemoryPlan.Phase {
     let kept = try ticketCount(sparsity)
     let sampled = tensors.filter { isSampled($0, sparsity) }
@@ -139,7 +148,7 @@ package struct MemoryModel {
         part("mask", maskBytes), part("ticket: indices, gradients, moments", state - masters),
         part("ticket: float32 master values", masters),
       ]
-        + step(pass, demand: demand(sparsity)))
+        + step(pass, scores: scores, demand: demand(sparsity)))
   }
 
   /// What a ticket's sink asks for of the parameter of a name.
@@ -176,12 +185,21 @@ package struct MemoryModel {
   }
 
   /// The step's buffers, by what they are for.
+  ///
+  /// - Parameter scores: whether held-out rows are scored in the same buffers.
   private func step(
-    _ pass: LargestBackwardPass, lowRank: LowRankSettings? = nil, demand: (String) -> GradientDemand
+    _ pass: LargestBackwardPass, scores: Bool = false, lowRank: LowRankSettings? = nil,
+    demand: (String) -> GradientDemand
   ) -> [MemoryPlan.Part] {
-    let layout = WorkspaceLayout(
+    var layout = WorkspaceLayout(
       model, dtype: dtype, on: device, tokens: pass.tokens, labels: pass.labels, activations: run.training.activations,
       lowRank: lowRank, demand: demand)
+    var shapes = min(pass.shapes, Self.compiledShapes)
+    if scores, !validation.isEmpty {
+      let scoring = scoringPass(beside: pass)
+      layout.addScoring(model, tokens: scoring.tokens, labels: scoring.labels, lowRank: lowRank)
+      shapes = min(shapes + scoring.shapes, Self.compiledShapes)
+    }
     let bytes = layout.byteCounts
     func sum(_ roles: [Workspace.Role]) -> Int { roles.reduce(0) { $0 + (bytes[$1] ?? 0) } }
     let kept = sum([.residual, .middle, .queryKeyValue, .attended, .logSumExp, .gateUp])
@@ -190,9 +208,15 @@ package struct MemoryModel {
     return [
       part("activations kept for backward", kept), part("logits of some labels, or gradient of one matrix", scratch),
       part("gradient of the embedding", embedding),
-      part("compiled products", onHost(min(pass.shapes, Self.compiledShapes) * Self.compiledBytesAShape)),
+      part("compiled products", onHost(shapes * Self.compiledBytesAShape)),
       part("passing buffers", layout.byteCount - kept - scratch - embedding),
     ]
+  }
+
+  /// Held-out rows are scored in passes no larger than those that a memory budget splits steps into.
+  private func scoringPass(beside pass: LargestBackwardPass) -> ScoringPass {
+    let limit = run.training.microBatchTokens == nil && pass.passes > 1 ? pass.tokens : Int.max
+    return ScoringPass(validation, maximumTokens: min(run.validationPassTokens, limit))
   }
 
   private func part(_ name: String, _ bytes: Int) -> MemoryPlan.Part { MemoryPlan.Part(name: name, bytes: bytes) }

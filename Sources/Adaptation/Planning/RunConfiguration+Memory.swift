@@ -40,13 +40,14 @@ extension RunConfiguration {
   ///
   /// - Throws: ``MemoryBudgetError``
   func sizedToMemory(
-    _ model: ModelConfiguration, rows: [RowSize]
+    _ model: ModelConfiguration, rows: [RowSize], validation: [[RowSize]]
   ) throws -> (configuration: RunConfiguration, note: String?) {
     guard let memoryBudget else { return (self, nil) }
     let whole = largestPass(rows: rows, maximumTokens: nil)
     let budget = MemoryBudget(
       limit: memoryBudget,
-      model: try MemoryModel(model, run: self, dataTokens: rows.reduce(0) { $0 + $1.tokens }))
+      model: try MemoryModel(
+        model, run: self, dataTokens: rows.reduce(0) { $0 + $1.tokens }, validation: validation))
     let choice = try budget.choose(whole: whole, longest: rows.map(\.tokens).max() ?? 0)
     var sized = self
     sized.training.microBatchTokens = choice.microBatchTokens

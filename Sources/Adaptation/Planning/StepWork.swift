@@ -40,7 +40,7 @@ package struct StepWork: Equatable {
     _ model: ModelConfiguration, activations: ActivationPolicy = .keep, weightShare: Double = 1,
     lowRankCount: Int = 0, trains: (String) -> Bool
   ) throws -> Double {
-    let matrices = try model.expectedTensors().filter { TicketScope.Weight(name: $0.name) != nil }
+    let matrices = try Self.matrices(of: model)
     let all = matrices.reduce(0) { $0 + $1.elementCount }
     let trained = matrices.filter { trains($0.name) }.reduce(0) { $0 + $1.elementCount }
     var aToken = Double(4 * all + 6 * lowRankCount) + weightShare * Double(2 * trained)
@@ -55,5 +55,17 @@ package struct StepWork: Equatable {
     let headName = model.tiesEmbeddings ? "model.embed_tokens.weight" : "lm_head.weight"
     let aLabel = (trains(headName) ? 6 : 4) * Double(model.vocabularySize) * Double(model.hiddenSize)
     return Double(tokens) * aToken + Double(pairs) * aPair + Double(labels) * aLabel
+  }
+
+  /// Floating-point operations of scoring all of it: the forward pass alone.
+  package func forwardOperations(_ model: ModelConfiguration, lowRankCount: Int = 0) throws -> Double {
+    let all = try Self.matrices(of: model).reduce(0) { $0 + $1.elementCount }
+    let aPair = 4 * model.headCount * model.headSize * model.layerCount
+    let aLabel = 2 * Double(model.vocabularySize) * Double(model.hiddenSize)
+    return 2 * Double(tokens) * Double(all + lowRankCount) + Double(pairs) * Double(aPair) + Double(labels) * aLabel
+  }
+
+  private static func matrices(of model: ModelConfiguration) throws -> [TensorDescription] {
+    try model.expectedTensors().filter { TicketScope.Weight(name: $0.name) != nil }
   }
 }

@@ -22,6 +22,19 @@ public struct TrainingPlan: Encodable, Equatable, Sendable {
     public var name: String { MetricsRecord.name(of: phase, iteration: iteration) }
   }
 
+  /// Scores of held-out rows while the result trains.
+  public struct ValidationPlan: Encodable, Equatable, Sendable {
+    /// How often each file is scored.
+    public let scores: Int
+    /// Of all files.
+    public let rows: Int
+    /// Tokens scored in all.
+    public let tokens: Int
+    public let operations: Double
+    /// nil when no rate is known.
+    public let seconds: Double?
+  }
+
   public let method: TrainingMethod
   public let device: String
   /// Type to compute in.
@@ -42,11 +55,13 @@ public struct TrainingPlan: Encodable, Equatable, Sendable {
   public let passesAStep: Int
   public let activations: ActivationPolicy
   public let phases: [PhasePlan]
+  /// nil where no held-out file is named.
+  public let validation: ValidationPlan?
   public let memory: MemoryPlan
   /// Bytes on disk of the adapter, or of the model after full fine-tuning.
   public let resultBytes: Int
   public let rate: ComputeRate?
-  /// Training alone; reading the model, extraction and writing take seconds. nil when no rate is known.
+  /// Training and scores; reading the model, extraction and writing take seconds. nil when no rate is known.
   public let seconds: Double?
   /// What a memory budget led to.
   public let note: String?
@@ -54,13 +69,18 @@ public struct TrainingPlan: Encodable, Equatable, Sendable {
   /// - Parameters:
   ///   - run: of which only the model's configuration and `rows` count; no file is read, but for excluded tickets.
   ///   - rows: lengths of all rows.
+  ///   - validation: lengths of each held-out file's rows.
   ///   - rate: for the time; nil leaves it open.
   /// - Throws: ``TrainingError``; ``MemoryBudgetError``; `TicketsError.capacityTooSmall` when excluded tickets leave too little.
-  public init(_ run: RunConfiguration, model: ModelConfiguration, rows: [RowSize], rate: ComputeRate?) throws {
+  public init(
+    _ run: RunConfiguration, model: ModelConfiguration, rows: [RowSize], validation: [[RowSize]] = [],
+    rate: ComputeRate?
+  ) throws {
     try run.validate()
     try run.layers.check(layerCount: model.layerCount)
-    let (sized, note) = try run.sizedToMemory(model, rows: rows)
-    let memoryModel = try MemoryModel(model, run: sized, dataTokens: rows.reduce(0) { $0 + $1.tokens })
+    let (sized, note) = try run.sizedToMemory(model, rows: rows, validation: validation)
+    let memoryModel = try MemoryModel(
+      model, run: sized, dataTokens: rows.reduce(0) { $0 + $1.tokens }, validation: validation)
     let pass = sized.largestPass(rows: rows, maximumTokens: sized.training.microBatchTokens)
     let tensors = try model.expectedTensors()
     excluded = try Self.excludedCount(sized, tensors)
@@ -79,6 +99,8 @@ public struct TrainingPlan: Encodable, Equatable, Sendable {
     phases = try sized.phases(rowCount: rows.count).map {
       try PhasePlan($0, rows: rows, run: sized, model: model, memory: memoryModel, rate: rate)
     }
+    self.validation = try ValidationPlan(
+      validation, steps: phases.last?.steps ?? 0, run: sized, model: model, memory: memoryModel, rate: rate)
     lowRank = sized.method == .lora ? memoryModel.lowRankCount : nil
     let stored = model.dtype ?? .float32
     resultBytes =
@@ -89,7 +111,7 @@ public struct TrainingPlan: Encodable, Equatable, Sendable {
       }
     self.rate = rate
     let times = phases.compactMap(\.seconds)
-    seconds = times.count == phases.count ? times.reduce(0, +) : nil
+    seconds = times.count == phases.count ? times.reduce(self.validation?.seconds ?? 0, +) : nil
     self.note = note
   }
 
@@ -151,15 +173,40 @@ extension TrainingPlan.PhasePlan {
   }
 }
 
+extension TrainingPlan.ValidationPlan {
+  /// nil where there are no files.
+  ///
+  /// - Parameters:
+  ///   - files: rows of each.
+  ///   - steps: of the phase in which the result trains.
+  init?(
+    _ files: [[RowSize]], steps: Int, run: RunConfiguration, model: ModelConfiguration, memory: MemoryModel,
+    rate: ComputeRate?
+  ) throws {
+    guard !files.isEmpty else { return nil }
+    var work = StepWork()
+    for row in files.joined() { work.add(row, window: model.slidingWindow) }
+    scores = run.validation.count(steps: steps)
+    rows = files.joined().count
+    tokens = scores * work.tokens
+    let once = try work.forwardOperations(model, lowRankCount: run.method == .lora ? memory.lowRankCount : 0)
+    operations = Double(scores) * once
+    seconds = rate.map { [operations] in operations / ($0.productOperationsPerSecond * ComputeRate.stepEfficiency) }
+  }
+}
+
 /// Where the lengths of rows to plan for come from.
 public enum PlannedRows {
-  /// A file's rows and those replayed, by the tokenizer of the model directory.
+  /// A file's rows and those replayed, and each held-out file's, by the tokenizer of the model directory.
   ///
   /// - Throws: ``TrainingDataError``, `TokenizerError`, ``CheckpointError``.
-  public static func read(_ run: RunConfiguration) throws -> [RowSize] {
+  public static func read(_ run: RunConfiguration) throws -> (rows: [RowSize], validation: [[RowSize]]) {
     let tokenizer = try Tokenizer(directory: run.model)
     let chat = try ChatTemplate.load(directory: run.model).map { ChatRenderer($0, tokenizer: tokenizer) }
-    return try RunRows(run, tokenizer: tokenizer, chat: chat).rows.map(RowSize.init)
+    return (
+      try RunRows(run, tokenizer: tokenizer, chat: chat).rows.map(RowSize.init),
+      try Validator(run, tokenizer: tokenizer, chat: chat)?.rowSizes ?? []
+    )
   }
 
   /// Rows of one length.

@@ -94,7 +94,8 @@ public struct TrainingRun {
     excluded = try Mask.union(of: configuration.excludedTickets, shapes: loaded.model.shapes)
     givenMask =
       try configuration.method == .lota ? Self.checkedTicket(configuration, loaded.model, excluded: excluded) : nil
-    var (sized, note) = try configuration.sizedToMemory(loaded.model.configuration, rows: rows.map(RowSize.init))
+    var (sized, note) = try configuration.sizedToMemory(
+      loaded.model.configuration, rows: rows.map(RowSize.init), validation: validator?.rowSizes ?? [])
     sized.replay.rows = data.replayed
     self.configuration = sized
     self.observe = observe

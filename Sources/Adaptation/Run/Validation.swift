@@ -15,6 +15,9 @@ public struct ValidationSettings: Codable, Equatable, Sendable {
 
   public init() {}
 
+  /// Scores of each file in a phase of so many steps.
+  func count(steps: Int) -> Int { steps / every + (steps % every == 0 ? 0 : 1) }
+
   /// - Throws: ``TrainingError/invalidOption(name:value:expected:)``
   func validate() throws {
     if let patience {
@@ -52,9 +55,16 @@ public struct ValidationRecord: Codable, Equatable, Sendable {
   }
 }
 
+extension RunConfiguration {
+  /// Tokens of held-out rows scored at once.
+  var validationPassTokens: Int { min(training.microBatchTokens ?? 4096, 4096) }
+}
+
 /// Scores the held-out files of a run.
 struct Validator {
   private let sets: [(path: String, rows: [TokenizedRow])]
+  /// Lengths of each file's rows.
+  var rowSizes: [[RowSize]] { sets.map { $0.rows.map(RowSize.init) } }
   private let settings: ValidationSettings
   private let microBatchTokens: Int
 
@@ -64,7 +74,7 @@ struct Validator {
   init?(_ configuration: RunConfiguration, tokenizer: Tokenizer, chat: ChatRenderer?) throws {
     settings = configuration.validation
     guard !settings.files.isEmpty else { return nil }
-    microBatchTokens = min(configuration.training.microBatchTokens ?? 4096, 4096)
+    microBatchTokens = configuration.validationPassTokens
     sets = try settings.files.map { path in
       let data = try TrainingData.load(
         path: path, encoder: tokenizer, chat: chat, maximumLength: configuration.maximumLength,

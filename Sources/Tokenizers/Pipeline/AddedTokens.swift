@@ -39,6 +39,8 @@ struct AddedTokens: Sendable {
   var maximumID: Int { tokens.keys.max() ?? -1 }
   var isEmpty: Bool { tokens.isEmpty }
   var hasNormalizedTokens: Bool { !normalized.isEmpty }
+  /// Whether the text around a token decides if it is one.
+  var dependOnSurroundings: Bool { tokens.values.contains(where: \.isSingleWord) }
 
   func id(of content: [UInt8]) -> Int? { ids.value(of: content) }
   func isSpecial(_ content: [UInt8]) -> Bool { special.value(of: content) != nil }

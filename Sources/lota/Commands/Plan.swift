@@ -36,6 +36,7 @@ struct Plan: ParsableCommand {
   @OptionGroup var schedule: ScheduleOptions
   @OptionGroup var ticket: TicketOptions
   @OptionGroup var sequence: SequenceOptions
+  @OptionGroup var validation: ValidationOptions
   @OptionGroup var layers: LayerOptions
   @OptionGroup var lora: LoRAOptions
 
@@ -52,6 +53,7 @@ struct Plan: ParsableCommand {
     try sequence.exclusion.validate(method)
     try layers.validate(method)
     guard data != nil || sequence.replay.isEmpty else { throw ValidationError("--replay needs --data") }
+    guard data != nil || validation.validation.isEmpty else { throw ValidationError("--validation needs --data") }
     guard data == nil ? counts.count == 2 : counts.isEmpty && meanLabels == nil else {
       throw ValidationError("give either --data, or --rows and --mean-length")
     }
@@ -75,16 +77,18 @@ struct Plan: ParsableCommand {
     schedule.apply(to: &run)
     ticket.apply(to: &run)
     sequence.apply(to: &run)
+    validation.apply(to: &run)
     layers.apply(to: &run)
     lora.apply(to: &run)
     let model = try ModelConfiguration(directory: options.model)
-    let plan = try TrainingPlan(run, model: model, rows: try rowSizes(run), rate: try rate(of: model))
+    let (rows, validation) = try rowSizes(run)
+    let plan = try TrainingPlan(run, model: model, rows: rows, validation: validation, rate: try rate(of: model))
     if json { try Output.json(plan) } else { Output.result(PlanText.render(plan)) }
   }
 
-  private func rowSizes(_ run: RunConfiguration) throws -> [RowSize] {
+  private func rowSizes(_ run: RunConfiguration) throws -> (rows: [RowSize], validation: [[RowSize]]) {
     guard let rows, let meanLength else { return try PlannedRows.read(run) }
-    return PlannedRows.uniform(count: rows, tokens: meanLength, labels: meanLabels)
+    return (PlannedRows.uniform(count: rows, tokens: meanLength, labels: meanLabels), [])
   }
 
   /// nil on a device that is not here.

@@ -52,12 +52,18 @@ enum PlanText {
   }
 
   private static func time(_ plan: TrainingPlan) -> String {
-    let phases = plan.phases.map { phase in
-      let work = String(format: "%.3g", phase.operations / 1e12)
-      let seconds = phase.seconds.map { ", about \(NumberText.duration($0))" } ?? ""
-      return row(
+    var phases = plan.phases.map { phase in
+      row(
         phase.name,
-        "\(NumberText.grouped(phase.steps)) steps, \(NumberText.grouped(phase.tokens)) tokens, \(work) TFLOP\(seconds)")
+        "\(NumberText.grouped(phase.steps)) steps, \(NumberText.grouped(phase.tokens)) tokens, "
+          + cost(phase.operations, phase.seconds))
+    }
+    if let validation = plan.validation {
+      phases.append(
+        row(
+          "validation",
+          "\(NumberText.grouped(validation.scores)) times \(NumberText.grouped(validation.rows)) rows, "
+            + "\(NumberText.grouped(validation.tokens)) tokens, " + cost(validation.operations, validation.seconds)))
     }
     guard let rate = plan.rate, let seconds = plan.seconds else {
       let advice = "not estimated: \(plan.device) is not available here; give the rate of its products with --flops"
@@ -69,6 +75,10 @@ enum PlanText {
       (phases + [
         row("time", "about \(NumberText.duration(seconds)), at \(share) of the products' \(products) GFLOP/s")
       ]).joined(separator: "\n")
+  }
+
+  private static func cost(_ operations: Double, _ seconds: Double?) -> String {
+    String(format: "%.3g TFLOP", operations / 1e12) + (seconds.map { ", about \(NumberText.duration($0))" } ?? "")
   }
 
   private static func row(_ name: String, _ value: String) -> String { name.rightPadded(to: 13) + value }
