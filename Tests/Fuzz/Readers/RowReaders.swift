@@ -3,7 +3,7 @@ import Foundation
 import Tokenizers
 
 extension FuzzReader {
-  static let rows = [trainingRows, metrics]
+  static let rows = [trainingRows, conversations, metrics]
 
   private static let trainingRows = FuzzReader(
     "rows", "training rows of every format, through tokenizer and chat template",
@@ -43,6 +43,41 @@ extension FuzzReader {
         path: path, encoder: tokenizer, chat: chat, maximumLength: 256, overlength: policy)
       precondition(data.rows.allSatisfy { $0.tokens.count <= 256 }, "a row is longer than allowed")
       _ = try TrainingData.readRows(path: path)
+    }
+  }
+
+  /// What a template may do to the places where turns begin and end: they are found by rendering parts of a conversation.
+  private static let conversations = FuzzReader(
+    "conversations", "conversations of three shapes, by a chat template that is mutated",
+    dictionary: templateWords + [
+      "add_generation_prompt", "loop.last", "loop.first", "messages | length", "<s>", "</s>",
+    ]
+  ) {
+    let turn = "{{ m.role }}: {{ m.content }}"
+    return Seeds(
+      [
+        "{% for m in messages %}<s>\(turn)</s>\n{% endfor %}{% if add_generation_prompt %}<s>assistant: {% endif %}",
+        "{% for m in messages %}{{ m.content }}{% if not loop.last or not add_generation_prompt %}|{% endif %}{% endfor %}",
+        "{% for m in messages %}{% if not loop.first %} {% endif %}\(turn){% endfor %}{{ '' if add_generation_prompt else '</s>' }}",
+        "{{ 'a' * (9 - messages | length) }}{% for m in messages %}{{ m.content | trim }}{% endfor %}",
+        "{% for m in messages[::-1] %}\(turn)</s>{% endfor %}",
+      ].map { FuzzInput(.text, $0) })
+  } open: { workspace in
+    try workspace.write(TokenizerSeeds.byteLevel(), "model/tokenizer.json")
+    try workspace.write(TokenizerSeeds.configuration, "model/tokenizer_config.json")
+    let tokenizer = try Tokenizer(directory: workspace.path("model"))
+    let turns = ["ab", " 12 ", "", "é</s>\n", "a\n\n"].map { RowMessage(role: "assistant", content: $0) }
+    let asked = turns.flatMap { [RowMessage(role: "user", content: "2 + 2 ="), $0] }
+    let location = RowLocation(path: "rows.jsonl", row: 1, line: 1)
+    return { input in
+      var template = try ChatTemplate(source: String(decoding: input.bytes, as: UTF8.self))
+      template.limits.steps = 20_000
+      let rows = RowTokenizer(encoder: tokenizer, chat: ChatRenderer(template, tokenizer: tokenizer))
+      var failure: (any Error)?
+      for messages in [turns, asked, [RowMessage(role: "system", content: "s")] + asked] {
+        do { _ = try rows.tokenize(.conversation(messages), at: location) } catch { failure = error }
+      }
+      if let failure { throw failure }
     }
   }
 

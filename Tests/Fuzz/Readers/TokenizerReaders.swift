@@ -76,17 +76,19 @@ extension FuzzReader {
     }
   }
 
+  static let templateWords = [
+    "{%", "%}", "{{", "}}", "{%-", "-%}", "{#", "#}", "for", "endfor", "if", "elif", "else", "endif", "set", "endset",
+    "macro", "endmacro", "call", "endcall", "filter", "endfilter", "with", "endwith", "generation", "endgeneration",
+    "in", "is", "not", "and", "or", "range(99999)", "namespace", "loop.index", "loop(", "recursive", "messages", "|",
+    "tojson", "join", "sort", "groupby", "batch(3)", "slice(3)", "map('upper')", "selectattr('role')", "* 9999999",
+    "** 63", "// 0", "% 0", "[::-1]", "[:-1]", "9223372036854775807", "-9223372036854775808", "'x'", "~", "break",
+    "continue", "strftime_now('%Y')", "raise_exception('x')", "dict(a=1)", ".items()", ".split(',')", ".format(1)",
+    "|indent(8)", "|truncate(3)", "|round(300)", "|int(base=36)", "'%d'|format(1)", "caller()", "varargs", "kwargs",
+  ]
+
   private static let chatTemplate = FuzzReader(
     "chat-template", "a chat template, parsed and rendered",
-    dictionary: [
-      "{%", "%}", "{{", "}}", "{%-", "-%}", "{#", "#}", "for", "endfor", "if", "elif", "else", "endif", "set", "endset",
-      "macro", "endmacro", "call", "endcall", "filter", "endfilter", "with", "endwith", "generation", "endgeneration",
-      "in", "is", "not", "and", "or", "range(99999)", "namespace", "loop.index", "loop(", "recursive", "messages", "|",
-      "tojson", "join", "sort", "groupby", "batch(3)", "slice(3)", "map('upper')", "selectattr('role')", "* 9999999",
-      "** 63", "// 0", "% 0", "[::-1]", "[:-1]", "9223372036854775807", "-9223372036854775808", "'x'", "~", "break",
-      "continue", "strftime_now('%Y')", "raise_exception('x')", "dict(a=1)", ".items()", ".split(',')", ".format(1)",
-      "|indent(8)", "|truncate(3)", "|round(300)", "|int(base=36)", "'%d'|format(1)", "caller()", "varargs", "kwargs",
-    ]
+    dictionary: templateWords
   ) {
     Seeds(
       TokenizerSeeds.templates.map { FuzzInput(.text, $0) }, hostile: Hostile.templates.map { FuzzInput(.text, $0) })
