@@ -17,7 +17,7 @@ public enum Ranking: String, Codable, Sendable, CaseIterable {
 
 /// When calibration ends by itself: once the ticket that it leads to settles.
 public struct CalibrationStopping: Codable, Equatable, Sendable {
-  public static let defaultOverlap = 0.85
+  public static let defaultOverlap = 0.93
   public static let defaultInterval = 5
 
   /// Share of a ticket's weights that the next one, ``interval`` steps later, has too: from this on calibration ends.

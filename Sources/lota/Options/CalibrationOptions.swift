@@ -34,10 +34,10 @@ struct CalibrationOptions: ParsableArguments {
       """)
   var rankBy: Ranking?
 
-  @Flag(help: "End calibration once its ticket settles: as --stop-overlap 0.85 --stop-every 5.")
+  @Flag(help: "End calibration once its ticket settles: as --stop-overlap 0.93 --stop-every 5.")
   var selfStopping = false
 
-  @Option(help: "End calibration once two successive tickets share this fraction of their weights. Default: 0.85.")
+  @Option(help: "End calibration once two successive tickets share this fraction of their weights. Default: 0.93.")
   var stopOverlap: Double?
 
   @Option(help: "Steps from one such ticket to the next. Default: 5.")
