@@ -85,6 +85,21 @@ import Testing
     #expect(labelTexts(row) == [" A\n"])
   }
 
+  /// As with a normalizer that rewrites what stands at a text's end: the second turn would begin before the first one.
+  @Test func longerTextsMayHaveFewerTokens() throws {
+    struct Shrinking: TextEncoder {
+      var endOfSequenceID: Int? { 0 }
+      func encode(_ text: String) -> [Int] {
+        let ids = CharacterEncoder().encode(text)
+        return text.hasSuffix("assistant\n") && text.contains("A") ? Array(ids.prefix(1)) : ids
+      }
+    }
+    let tokenizer = RowTokenizer(encoder: Shrinking(), chat: ChatML())
+    let turns = ["A", "B"].map { RowMessage(role: "assistant", content: $0) }
+    let row = try tokenizer.tokenize(.conversation(turns), at: RowLocation(path: "rows.jsonl", row: 1, line: 1))
+    #expect(labelTexts(row) == ["A<|im_end|>", "B<|im_end|>"])
+  }
+
   /// What ends a turn is written only where nobody is asked to answer: the next turn's prompt ends before it.
   @Test func turnsThatEndOnlyWhenNobodyIsAsked() throws {
     struct Ending: ChatRendering {

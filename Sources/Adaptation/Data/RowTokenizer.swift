@@ -54,7 +54,10 @@ public struct RowTokenizer: Sendable {
   private func jointly(_ encoding: CountedEncoding, _ location: RowLocation) -> TokenizedRow? {
     var ranges: [Range<Int>] = []
     for index in stride(from: 0, to: encoding.counts.count, by: 2) {
-      guard let start = encoding.counts[index], let end = encoding.counts[index + 1], start <= end else { return nil }
+      // With normalizers that look at a text's end, a longer text may have fewer tokens.
+      guard let start = encoding.counts[index], let end = encoding.counts[index + 1],
+        (ranges.last?.upperBound ?? 0) <= start, start <= end
+      else { return nil }
       ranges.append(start..<end)
     }
     return TokenizedRow(number: location.row, tokens: encoding.ids.map { Int32($0) }, labelRanges: ranges)
